@@ -1,0 +1,1 @@
+"""The edges: SQLite, model providers, tools."""

@@ -1,0 +1,101 @@
+"""Makes the provider of a configuration entry."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from twisted.internet.defer import Deferred
+from twisted.web.client import BrowserLikePolicyForHTTPS
+from twisted.web.iweb import IPolicyForHTTPS
+
+from txcrush import __version__
+from txcrush.adapters.providers._connections import Connections
+from txcrush.adapters.providers._dialects import DEFAULT_BASES, SUPPORTED_TYPES
+from txcrush.adapters.providers._stream import Limits
+from txcrush.adapters.providers.chat_completions import Access, ChatCompletions
+from txcrush.adapters.providers.offline import OFFLINE, OfflineProvider
+from txcrush.model.config import ProviderConfig
+from txcrush.model.errors import ConfigInvalid
+from txcrush.ports import BuildProvider, Clock, NewId, Provider
+
+USER_AGENT = f"txcrush/{__version__}"
+
+
+class ProviderBuilder:
+    """Implements `ports.BuildProvider`. All providers that it builds share one pool of connections.
+
+    `reactor` connects and resolves names; `clock` is the wall clock of the limits and of dates in `retry-after`;
+    `environ` names the proxies; `expand` expands a template and raises ValueError where it cannot.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        clock: Clock,
+        environ: Mapping[str, str],
+        expand: Callable[[str], str],
+        new_id: NewId,
+        limits: Limits | None = None,
+        tls: IPolicyForHTTPS | None = None,
+    ) -> None:
+        self._clock = clock
+        self._expand = expand
+        self._new_id = new_id
+        self._limits = limits or Limits()
+        self._connections = Connections(reactor, environ, tls or BrowserLikePolicyForHTTPS(), self._limits)
+
+    def __call__(self, config: ProviderConfig) -> Provider:
+        """Raises `ConfigInvalid` where the entry cannot be used."""
+        if config.type == OFFLINE:
+            return OfflineProvider(self._clock)
+        kind = config.type or "openai-compat"
+        if kind not in SUPPORTED_TYPES:
+            known = ", ".join(SUPPORTED_TYPES)
+            raise ConfigInvalid(
+                f"provider {config.id}: type {kind!r} is not supported by this version of txcrush. "
+                f"Supported are providers that speak OpenAI Chat Completions: {known}"
+            )
+        access = self._access(config, kind)
+        agent = self._connections.agent_for(access.url)
+        return ChatCompletions(config, access, agent, self._clock, self._limits, self._new_id)
+
+    def close(self) -> Deferred[None]:
+        """Fires when the connections that were kept for later are closed."""
+        return self._connections.close()
+
+    def _access(self, config: ProviderConfig, kind: str) -> Access:
+        base = self._expanded(config, "base_url", config.base_url) or DEFAULT_BASES.get(kind, "")
+        headers = {
+            name: self._expanded(config, f"extra_headers.{name}", value) for name, value in config.extra_headers.items()
+        }
+        return Access(
+            url=_endpoint_url(config.id, base),
+            api_key=self._expanded(config, "api_key", config.api_key),
+            extra_headers={name: value for name, value in headers.items() if value},
+            user_agent=USER_AGENT,
+        )
+
+    def _expanded(self, config: ProviderConfig, field: str, template: str) -> str:
+        try:
+            return self._expand(template).strip() if template else ""
+        except ValueError as error:
+            raise ConfigInvalid(f"provider {config.id}: {field}: {error}") from error
+
+
+def _endpoint_url(provider_id: str, base: str) -> str:
+    """The address of the endpoint. The value is left out of errors: it may hold a secret."""
+    try:
+        parts = urlsplit(base.encode("ascii").decode())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError as error:
+        raise ConfigInvalid(f"provider {provider_id}: base_url is not a valid address") from error
+    if not base or not usable:
+        raise ConfigInvalid(f"provider {provider_id}: base_url must begin with http:// or https:// and name a host")
+    if parts.username is not None:
+        raise ConfigInvalid(f"provider {provider_id}: base_url must hold no user name: use extra_headers")
+    path = parts.path.rstrip("/") + "/chat/completions"
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+_build: Callable[[ProviderBuilder], BuildProvider] = lambda builder: builder  # noqa: E731  # conformance, checked by mypy

@@ -1,0 +1,86 @@
+"""What is read, as model structs. Called on a reader's or the writer's thread."""
+
+from sqlite3 import Connection
+
+from txcrush.adapters.sqlite import rows
+from txcrush.model.errors import CursorTooOld
+from txcrush.model.events import LoggedEvent
+from txcrush.model.ids import MessageId, RunId, SessionId
+from txcrush.model.messages import Message
+from txcrush.model.runs import RunRecord
+from txcrush.model.sessions import FileVersion, Session
+from txcrush.model.storage import ReadMark, StoreHead
+
+_SESSIONS = f"SELECT {rows.SESSION_COLUMNS} FROM sessions"
+_MESSAGES = f"SELECT {rows.MESSAGE_COLUMNS} FROM messages"
+_IN_ORDER = "ORDER BY created_at, rowid"
+_NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
+_FILES = f"SELECT {rows.FILE_COLUMNS} FROM files WHERE session_id = ? ORDER BY version, created_at, rowid"
+_READ_MARKS = "SELECT path, read_at FROM read_files WHERE session_id = ? ORDER BY read_at DESC, path"
+_EVENTS = f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+_RUNS = f"SELECT {rows.RUN_COLUMNS}, {rows.END_COLUMNS} FROM runs LEFT JOIN run_ends ON run_id = id"
+
+GENERATION = "generation"
+LAST_SEQ = "last_seq"
+TRIMMED_SEQ = "trimmed_seq"
+
+
+def head(connection: Connection) -> StoreHead:
+    """Where the data directory stands."""
+    (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+    (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM runs").fetchone()
+    generation = meta(connection, GENERATION) or ""
+    return StoreHead(generation=generation, seq=max(seq, int(meta(connection, LAST_SEQ) or 0)), position=position)
+
+
+def meta(connection: Connection, key: str) -> str | None:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def run(connection: Connection, run_id: RunId) -> RunRecord | None:
+    row = connection.execute(f"{_RUNS} WHERE id = ?", (run_id,)).fetchone()
+    return rows.run_of(row) if row else None
+
+
+def unfinished_runs(connection: Connection) -> list[RunRecord]:
+    found = connection.execute(f"{_RUNS} WHERE run_id IS NULL ORDER BY position")
+    return [rows.run_of(row) for row in found]
+
+
+def sessions(connection: Connection) -> list[Session]:
+    return [rows.session_of(row) for row in connection.execute(_SESSIONS)]
+
+
+def messages(connection: Connection, session_id: SessionId) -> list[Message]:
+    found = connection.execute(f"{_MESSAGES} WHERE session_id = ? {_IN_ORDER}", (session_id,))
+    return [rows.message_of(row) for row in found]
+
+
+def user_messages(connection: Connection, session_id: SessionId | None) -> list[Message]:
+    where, parameters = "role = 'user'", ()
+    if session_id is not None:
+        where, parameters = "role = 'user' AND session_id = ?", (session_id,)
+    found = connection.execute(f"{_MESSAGES} WHERE {where} {_NEWEST_FIRST}", parameters)
+    return [rows.message_of(row) for row in found]
+
+
+def message(connection: Connection, message_id: MessageId) -> Message | None:
+    row = connection.execute(f"{_MESSAGES} WHERE id = ?", (message_id,)).fetchone()
+    return rows.message_of(row) if row else None
+
+
+def file_versions(connection: Connection, session_id: SessionId) -> list[FileVersion]:
+    return [rows.file_of(row) for row in connection.execute(_FILES, (session_id,))]
+
+
+def read_marks(connection: Connection, session_id: SessionId) -> list[ReadMark]:
+    return [rows.read_mark_of(row) for row in connection.execute(_READ_MARKS, (session_id,))]
+
+
+def events_after(connection: Connection, seq: int, limit: int) -> list[LoggedEvent]:
+    """Reads the events before the mark: retention that comes in between is noticed, never overlooked."""
+    found = connection.execute(_EVENTS, (seq, limit)).fetchall()
+    if seq < int(meta(connection, TRIMMED_SEQ) or 0):
+        raise CursorTooOld
+    return [rows.event_of(row) for row in found]

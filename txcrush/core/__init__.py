@@ -1,0 +1,1 @@
+"""Services: Deferreds and a clock, no network, no storage, no bytes."""

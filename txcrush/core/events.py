@@ -1,0 +1,172 @@
+"""The event log of a data directory: write, then publish, in one total order.
+
+Theory. Every event gets its number when it is handed in. What must be durable before anybody sees it goes to the store
+in the same transaction as the rows that it tells of, and waits in the outbox until that is on disk; growing text does
+not wait for the disk, but it waits for its turn. So subscribers see events strictly in the order of their numbers, and
+a promise that a client has read is a promise that the disk holds. An event becomes bytes once; the log keeps those
+bytes and every subscriber gets them.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txcrush.core.observers import OneShot
+from txcrush.model.events import Change, Event, EventKind, LoggedEvent
+from txcrush.model.storage import AppendEvent, StoreChange
+from txcrush.ports import Clock, EncodeEvent, Store
+
+log = Logger()
+
+
+class Frame(Struct, frozen=True):
+    """An event as it goes out.
+
+    A frame supersedes what is still queued under its key; only a `replaceable` one may be superseded itself.
+    """
+
+    seq: int
+    data: bytes
+    key: str = ""
+    replaceable: bool = False
+
+
+class Subscriber(Protocol):
+    """Somebody who reads the stream. Neither call may raise or wait."""
+
+    def deliver(self, frame: Frame) -> None:
+        """Take the frame: write it, queue it, or give the reader up."""
+
+    def end(self) -> None:
+        """Nothing more comes: end the stream cleanly."""
+
+
+@dataclass
+class _Batch:
+    """Events that become visible together, once their write is durable."""
+
+    frames: Sequence[Frame]
+    ready: bool = False
+    before: Callable[[], None] | None = None
+    lost: bool = False
+
+
+@dataclass
+class EventLog:
+    """One data directory's events, its subscribers and its store."""
+
+    store: Store
+    encode: EncodeEvent
+    frame: Callable[[bytes], bytes]
+    clock: Clock
+    seq: int
+    _outbox: deque[_Batch] = field(default_factory=deque)
+    _subscribers: dict[Subscriber, None] = field(default_factory=dict)
+    _drained: OneShot[None] | None = None
+
+    def commit(
+        self,
+        changes: Sequence[StoreChange],
+        events: Sequence[Event] = (),
+        before_publish: Callable[[], None] | None = None,
+    ) -> Deferred[None]:
+        """Make the changes durable, then publish the events.
+
+        `before_publish` is called in between. Fires when that is done; fails with `StorageFailed` where the store
+        refused, and then nothing was published. Who cancels the Deferred stops waiting; the write and the
+        publication go on.
+        """
+        frames, logged = [], []
+        for event in events:
+            frame, body = self._frame(event)
+            frames.append(frame)
+            logged.append(AppendEvent(self._logged(event, frame.seq, body)))
+        batch = _Batch(frames, before=before_publish)
+        if frames or before_publish is not None:
+            self._outbox.append(batch)
+        asker: Deferred[None] = Deferred()
+        written = self.store.write(*changes, *logged)
+        written.addBoth(self._settle, batch)
+        written.addCallbacks(asker.callback, asker.errback)
+        return asker
+
+    def show(self, event: Event) -> None:
+        """Publish without waiting for the disk, in its turn: growing text, whose rows follow on their own timer."""
+        frame, _ = self._frame(event)
+        if not self._outbox:
+            self._publish(frame)
+        else:
+            self._outbox.append(_Batch([frame], ready=True))
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Everything published from now on goes to the subscriber."""
+        self._subscribers[subscriber] = None
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.pop(subscriber, None)
+
+    @property
+    def subscribers(self) -> int:
+        return len(self._subscribers)
+
+    def when_drained(self) -> Deferred[None]:
+        """Fires when everything handed in so far is published."""
+        if self._drained is None:
+            self._drained = OneShot()
+        drained = self._drained.when()
+        self._note_drained()
+        return drained
+
+    def end(self) -> None:
+        """End every stream."""
+        subscribers, self._subscribers = list(self._subscribers), {}
+        for subscriber in subscribers:
+            subscriber.end()
+
+    def _frame(self, event: Event) -> tuple[Frame, bytes]:
+        self.seq += 1
+        body = self.encode(event)
+        key = f"{event.kind}:{event.key}" if event.kind == EventKind.MESSAGE else ""
+        return Frame(self.seq, self.frame(body), key, event.replaceable), body
+
+    def _logged(self, event: Event, seq: int, body: bytes) -> LoggedEvent:
+        """A message's state is its row: the log keeps only that it changed."""
+        in_row = event.kind == EventKind.MESSAGE and event.change != Change.DELETED
+        return LoggedEvent(
+            seq=seq,
+            kind=event.kind,
+            change=event.change,
+            key=event.key,
+            body=b"" if in_row else body,
+            at=int(self.clock.seconds()),
+        )
+
+    def _settle(self, result: Failure | None, batch: _Batch) -> Failure | None:
+        batch.ready, batch.lost = True, result is not None
+        self._drain()
+        return result
+
+    def _drain(self) -> None:
+        while self._outbox and self._outbox[0].ready:
+            batch = self._outbox.popleft()
+            if not batch.lost:
+                if batch.before is not None:
+                    batch.before()
+                for frame in batch.frames:
+                    self._publish(frame)
+        self._note_drained()
+
+    def _publish(self, frame: Frame) -> None:
+        for subscriber in list(self._subscribers):
+            subscriber.deliver(frame)
+
+    def _note_drained(self) -> None:
+        if not self._outbox and self._drained is not None:
+            drained, self._drained = self._drained, None
+            drained.fire(None)

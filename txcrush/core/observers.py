@@ -1,0 +1,52 @@
+"""Telling many askers of one thing, each by a Deferred of its own."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+
+T = TypeVar("T")
+
+
+class OneShot(Generic[T]):
+    """Something that happens once.
+
+    Every asker gets a fresh Deferred, whose cancellation removes that asker and touches nobody else. Whoever asks
+    later is told at once.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Deferred[T]] = []
+        self._happened: list[T] = []
+
+    @property
+    def happened(self) -> bool:
+        return bool(self._happened)
+
+    def when(self) -> Deferred[T]:
+        """Fires when it happens, with what happened."""
+        watcher: Deferred[T] = Deferred(self._forget)
+        if self._happened:
+            watcher.callback(self._happened[0])
+        else:
+            self._waiting.append(watcher)
+        return watcher
+
+    def fire(self, what: T) -> None:
+        """It happens. The first time counts."""
+        if not self._happened:
+            self._happened.append(what)
+            self._release(lambda watcher: watcher.callback(what))
+
+    def fail_waiting(self, error: Callable[[], Exception]) -> None:
+        """Those who wait now get an error of their own; it has still not happened."""
+        self._release(lambda watcher: watcher.errback(error()))
+
+    def _release(self, tell: "Callable[[Deferred[T]], None]") -> None:
+        waiting, self._waiting = self._waiting, []
+        for watcher in waiting:
+            tell(watcher)
+
+    def _forget(self, watcher: "Deferred[T]") -> None:
+        if watcher in self._waiting:
+            self._waiting.remove(watcher)

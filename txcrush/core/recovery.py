@@ -1,0 +1,104 @@
+"""What a server does with the runs that its predecessor left (`contract.md` 4).
+
+A run whose provider request may have gone out is over: it ends as interrupted, its partial text kept, its open tool
+calls answered, and no tool runs again. One that had not come that far is still waiting, and starts in its order.
+"""
+
+from collections.abc import Sequence
+
+from txcrush.core import run_events
+from txcrush.core.events import EventLog
+from txcrush.core.live_message import message_event
+from txcrush.core.run import BY_STOP, Run
+from txcrush.core.sessions import Sessions
+from txcrush.core.transcript import STOP
+from txcrush.core.turn import CANCELLED_TOOL
+from txcrush.model.events import Change, Event
+from txcrush.model.ids import MessageId
+from txcrush.model.messages import Finish, FinishReason, Message, Part, Reasoning, Role, ToolCall, ToolResult
+from txcrush.model.runs import Outcome, RunEnd, RunRecord
+from txcrush.model.storage import EndRun, PutMessage, StoreChange
+from txcrush.ports import Clock, NewId, Store
+
+
+class Recovery:
+    """Ends what was interrupted, and says what still waits."""
+
+    def __init__(self, store: Store, events: EventLog, sessions: Sessions, clock: Clock, new_id: NewId) -> None:
+        self._store = store
+        self._events = events
+        self._sessions = sessions
+        self._clock = clock
+        self._new_id = new_id
+
+    async def recover(self) -> list[RunRecord]:
+        """End every run that had begun; returns the others, in order."""
+        unfinished = await self._store.unfinished_runs()
+        for record in unfinished:
+            if record.began_at:
+                await self._interrupt(record)
+        return [record for record in unfinished if not record.began_at]
+
+    async def _interrupt(self, record: RunRecord) -> None:
+        now = int(self._clock.seconds())
+        messages = await self._store.messages(record.prompt.session_id)
+        changes, events, last = self._closed(messages, now)
+        end = RunEnd(
+            outcome=Outcome.CANCELLED,
+            reason=BY_STOP.reason,
+            source=BY_STOP.source,
+            message_id=last.id if last else MessageId(""),
+            text=last.text if last else "",
+            ended_at=now,
+        )
+        told = run_events.of_end(Run(record), [], end, "")
+        await self._events.commit([*changes, EndRun(record.id, end)], [*events, *told])
+
+    def _closed(self, messages: Sequence[Message], now: int) -> tuple[list[StoreChange], list[Event], Message | None]:
+        """The session's last assistant message, if it is unfinished, closed; with the results that its calls lack."""
+        last = next((message for message in reversed(messages) if message.role == Role.ASSISTANT), None)
+        if last is None or (last.finish is not None and last.finish.reason != FinishReason.TOOL_USE):
+            return [], [], None
+        changes: list[StoreChange] = []
+        events: list[Event] = []
+        for result in self._missing_results(last, messages, now):
+            changes += [PutMessage(result), *self._sessions.counted(result.session_id, 1)]
+            events.append(message_event(result, Change.CREATED))
+        closed = last.with_parts(tuple(_closed_parts(last, now)), now)
+        return [*changes, PutMessage(closed)], [*events, message_event(closed)], closed
+
+    def _missing_results(self, last: Message, messages: Sequence[Message], now: int) -> list[Message]:
+        answered = {part.tool_call_id for message in messages for part in message.parts if isinstance(part, ToolResult)}
+        return [
+            Message(
+                MessageId(self._new_id()),
+                last.session_id,
+                Role.TOOL,
+                (ToolResult(call.id, call.name, CANCELLED_TOOL, is_error=True), STOP),
+                created_at=now,
+                updated_at=now,
+            )
+            for call in last.tool_calls
+            if call.id not in answered
+        ]
+
+
+def _closed_parts(message: Message, now: int) -> list[Part]:
+    kept = [_closed_part(part, now) for part in message.parts if not isinstance(part, Finish)]
+    return [*kept, Finish(FinishReason.CANCELED, now, BY_STOP.reason)]
+
+
+def _closed_part(part: Part, now: int) -> Part:
+    if isinstance(part, ToolCall) and not part.finished:
+        return ToolCall(part.id, part.name, "{}", part.provider_executed, finished=True)
+    if isinstance(part, Reasoning) and not part.finished_at:
+        return Reasoning(
+            part.thinking,
+            part.signature,
+            part.started_at,
+            now,
+            part.thought_signature,
+            part.tool_id,
+            part.responses_data,
+        )
+    return part

@@ -1,0 +1,382 @@
+"""All the runs of a workspace: accepted, queued, active.
+
+Theory. `accept` is a plain function: when it returns, the prompt has its place in the order and its run is registered,
+whatever happens to the request that brought it. Everything after that is a task of this registry. The decisions are
+`queue.py`'s, the life is `_runmachine.py`'s, the work is `turn.py`'s; this module strings them together and sees to it
+that each run ends once: in the store, in the events, and for those who wait.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Protocol
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txcrush.core import queue, run_events
+from txcrush.core.events import EventLog
+from txcrush.core.queue import Decision, HandOff, Reservation, Slot
+from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
+from txcrush.core.sessions import Sessions
+from txcrush.core.turn import Closing
+from txcrush.model.errors import (
+    CrushError,
+    PromptEmpty,
+    RunIdReused,
+    SessionBusy,
+    SessionIdMissing,
+    ShuttingDown,
+    StorageFailed,
+    WorkspaceClosing,
+)
+from txcrush.model.ids import RunId, SessionId
+from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
+from txcrush.model.storage import EndRun
+from txcrush.ports import Clock, NewId, Store
+
+CLEAN_UP_S = 5.0
+"""The last writes of a run may take this long; then it ends without them, and says so."""
+
+log = Logger()
+
+
+class TurnOf(Protocol):
+    """The work of one run, as `turn.Turn` does it."""
+
+    folded: list[Run]
+
+    def take(self) -> Coroutine[Deferred[object], object, None]: ...
+    def completed(self) -> Closing: ...
+    def cancelled(self, cancellation: Cancellation) -> Coroutine[Deferred[object], object, Closing]: ...
+    def failed(self, error: Exception) -> Coroutine[Deferred[object], object, Closing]: ...
+
+
+NewTurn = Callable[[Run, Callable[[], list[Run]]], TurnOf]
+
+
+class Runs:
+    """The registry. `when_idle` is called whenever the last run has ended."""
+
+    def __init__(
+        self,
+        store: Store,
+        events: EventLog,
+        sessions: Sessions,
+        new_turn: NewTurn,
+        clock: Clock,
+        new_id: NewId,
+        position: int,
+        when_idle: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._events = events
+        self._sessions = sessions
+        self._new_turn = new_turn
+        self._clock = clock
+        self._new_id = new_id
+        self._position = position
+        self._when_idle = when_idle
+        self._slots: dict[SessionId, Slot[Run]] = {}
+        self._live: dict[RunId, Run] = {}
+        self._tasks: set[Deferred[None]] = set()
+        self._closing = False
+
+    # Accepting
+
+    def accept(self, prompt: Prompt) -> Run:
+        """Take the prompt; the run of its run id where there is one already. Nothing is awaited here.
+
+        Raises `PromptEmpty`, `SessionIdMissing`, `WorkspaceClosing`, `RunIdReused` or `SessionBusy`.
+        """
+        if not prompt.text and not any(file.is_text for file in prompt.attachments):
+            raise PromptEmpty
+        if not prompt.session_id:
+            raise SessionIdMissing
+        known = self._live.get(prompt.run_id or prompt.key)
+        if known is not None:
+            return _same(known, prompt)
+        if self._closing:
+            raise WorkspaceClosing
+        slot = self._slot(prompt.session_id)
+        if prompt.when_busy == WhenBusy.REJECT and not slot.is_idle:
+            raise SessionBusy
+        return self._register(prompt, slot)
+
+    def _register(self, prompt: Prompt, slot: Slot[Run]) -> Run:
+        self._position += 1
+        record = RunRecord(
+            id=prompt.run_id or prompt.key or RunId(self._new_id()),
+            minted=not prompt.run_id,
+            prompt=prompt,
+            position=self._position,
+            accepted_at=int(self._clock.seconds()),
+        )
+        run = Run(record)
+        self._live[run.id] = run
+        self._spawn(self._dispatch(run, slot, Reservation(slot)))
+        return run
+
+    def recover(self, records: Iterable[RunRecord]) -> None:
+        """Take up what the last server left waiting, in its order."""
+        for record in records:
+            run, slot = Run(record), self._slot(record.prompt.session_id)
+            self._live[run.id] = run
+            run.kept()
+            self._spawn(self._place(run, slot, Reservation(slot)))
+
+    # Cancelling
+
+    def cancel(self, session_id: SessionId, cancellation: Cancellation = BY_USER) -> None:
+        """Cancel the session's active run, what was accepted, and the queue. An idle session is left as it is."""
+        slot = self._slots.get(session_id)
+        if slot is None:
+            return
+        active = slot.active
+        self._drop(queue.cancel(slot, self._position), cancellation)
+        if active is not None:
+            active.cancel(cancellation)
+
+    def clear(self, session_id: SessionId) -> None:
+        """Drop the session's queued prompts."""
+        slot = self._slots.get(session_id)
+        if slot is not None:
+            self._drop(queue.clear(slot), BY_CLEARING)
+
+    async def empty(self, session_id: SessionId) -> None:
+        """Cancel everything of a session that is being deleted, and wait until it has ended."""
+        self.cancel(session_id, BY_DELETION)
+        ends = [run.when_ended() for run in self._live.values() if run.prompt.session_id == session_id]
+        await DeferredList(ends, consumeErrors=True)
+
+    async def stop(self) -> None:
+        """End the active runs, leave what is queued to the next start, and wait for the last writes."""
+        self._closing = True
+        for slot in list(self._slots.values()):
+            for run in queue.clear(slot):
+                run.leave(ShuttingDown())
+            if slot.active is not None:
+                slot.active.cancel(BY_STOP)
+        await DeferredList(list(self._tasks), consumeErrors=True)
+
+    # Asking
+
+    def is_busy(self, session_id: SessionId) -> bool:
+        slot = self._slots.get(session_id)
+        return slot is not None and slot.active is not None
+
+    @property
+    def any_busy(self) -> bool:
+        return any(slot.active is not None for slot in self._slots.values())
+
+    @property
+    def any_live(self) -> bool:
+        """Whether any run is accepted, queued or active."""
+        return bool(self._live)
+
+    def queued(self, session_id: SessionId) -> list[str]:
+        """The queued prompts' texts, in order."""
+        slot = self._slots.get(session_id)
+        return [run.prompt.text for run in slot.queue] if slot else []
+
+    def live(self) -> list[Run]:
+        """Every run that has not ended, in the order of acceptance."""
+        return sorted(self._live.values(), key=lambda run: run.seq)
+
+    def find(self, run_id: RunId) -> Run | None:
+        """The run, if it has not ended."""
+        return self._live.get(run_id)
+
+    # The life of a run
+
+    async def _dispatch(self, run: Run, slot: Slot[Run], reservation: Reservation[Run]) -> None:
+        try:
+            known = await self._store.accept_run(run.record)
+        except CrushError as error:
+            reservation.release()
+            self._forget(run)
+            run.refuse(error)
+            return
+        if known is not None:
+            reservation.release()
+            self._forget(run)
+            self._join_past(run, known)
+            return
+        run.kept()
+        await self._place(run, slot, reservation)
+
+    def _join_past(self, run: Run, known: RunRecord) -> None:
+        """The run id belongs to a run that has ended long ago: it is not started again."""
+        same = known.prompt.session_id == run.prompt.session_id and known.prompt.text == run.prompt.text
+        if not same:
+            run.refuse(RunIdReused())
+        else:
+            run.finish(known.end or RunEnd(outcome=Outcome.FAILED, error="the run has no end"))
+
+    async def _place(self, run: Run, slot: Slot[Run], reservation: Reservation[Run]) -> None:
+        if self._closing:
+            reservation.release()
+            run.leave(ShuttingDown())
+            return
+        match queue.decide(slot, run, reservation):
+            case Decision.RUN:
+                run.activate()
+                await self._work(slot, run)
+            case Decision.QUEUE:
+                run.enqueue()
+            case Decision.INTERRUPT:
+                run.enqueue()
+                if slot.active is not None:
+                    slot.active.cancel(BY_INTERRUPTION)
+            case Decision.CANCELLED:
+                turn = self._new_turn(run, list)
+                closing = await self._last_words(turn.cancelled(BY_USER))
+                await self._end(slot, run, turn, closing, _cancelled(BY_USER, closing), on_entry=True)
+
+    async def _work(self, slot: Slot[Run], first: Run) -> None:
+        """Do the run's turn, and then those of the queue, one after the other."""
+        run: Run | None = first
+        while run is not None:
+            turn = self._new_turn(run, lambda: self._drain(slot))
+            error = await run.work(turn.take())
+            closing, end = await self._judge(run, turn, error)
+            run = await self._end(slot, run, turn, closing, end)
+
+    async def _judge(self, run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, RunEnd]:
+        """How the turn ended. A cancel is known by the run's own mark, whatever exception it surfaced as."""
+        if run.cancellation is not None:
+            closing = await self._last_words(turn.cancelled(run.cancellation))
+            return closing, _cancelled(run.cancellation, closing)
+        if error is not None:
+            _log_failed(run, error)
+            closing = await self._last_words(turn.failed(error))
+            end = RunEnd(outcome=Outcome.FAILED, error=str(error), message_id=closing.message_id, text=closing.text)
+            return closing, end
+        closing = turn.completed()
+        return closing, RunEnd(outcome=Outcome.COMPLETED, message_id=closing.message_id, text=closing.text)
+
+    async def _last_words(self, words: Coroutine[Deferred[object], object, Closing]) -> Closing:
+        """Clean-up: nothing cancels it but its own time limit."""
+        try:
+            return await Deferred.fromCoroutine(words).addTimeout(CLEAN_UP_S, self._clock)
+        except Exception:
+            log.failure("the last state of a run could not be written")
+            return Closing()
+
+    async def _end(
+        self, slot: Slot[Run], run: Run, turn: TurnOf, closing: Closing, end: RunEnd, *, on_entry: bool = False
+    ) -> Run | None:
+        """Write the end and its events in one transaction; hand the session on before they are seen."""
+        end = replace(end, ended_at=int(self._clock.seconds()))
+        ended = [run, *turn.folded]
+        handed: list[HandOff[Run]] = []
+
+        def hand_off() -> None:
+            if not handed:
+                handed.append(self._hand_off(slot, run))
+
+        changes = [*closing.changes, *(EndRun(one.id, end) for one in ended)]
+        told = run_events.of_end(run, turn.folded, end, self._title(run.prompt.session_id), on_entry=on_entry)
+        events = [*closing.events, *told]
+        try:
+            await self._events.commit(changes, events, hand_off).addTimeout(CLEAN_UP_S, self._clock)
+        except Exception as error:
+            end = self._unwritten(run, end, error)
+        hand_off()
+        for one in ended:
+            self._forget(one)
+            one.finish(end)
+        self._drop(handed[0].dropped, BY_USER)
+        return handed[0].next
+
+    def _hand_off(self, slot: Slot[Run], run: Run) -> HandOff[Run]:
+        if self._closing:
+            if slot.active is run:
+                slot.active = None
+            return HandOff(None, [])
+        handed = queue.hand_off(slot, run)
+        if handed.next is not None:
+            handed.next.activate()
+        return handed
+
+    def _unwritten(self, run: Run, end: RunEnd, error: Exception) -> RunEnd:
+        """The end could not be written: who waits gets the reason; the next start ends the run in the store."""
+        log.error("run {run_id} ended, but not in the database: {reason}", run_id=run.id, reason=str(error))
+        reason = error.message if isinstance(error, CrushError) else StorageFailed.default
+        failed = RunEnd(outcome=Outcome.FAILED, error=reason, message_id=end.message_id, ended_at=end.ended_at)
+        for event in run_events.of_end(run, [], failed, ""):
+            self._events.show(event)
+        return failed
+
+    def _title(self, session_id: SessionId) -> str:
+        return self._sessions.get(session_id).title if self._sessions.exists(session_id) else ""
+
+    def _drain(self, slot: Slot[Run]) -> list[Run]:
+        drained = queue.drain(slot)
+        self._drop(drained.dropped, BY_USER)
+        for run in drained.folded:
+            run.fold()
+        return drained.folded
+
+    def _drop(self, runs: Sequence[Run], cancellation: Cancellation) -> None:
+        """End queued runs that a cancel or a clear has reached."""
+        if runs:
+            self._spawn(self._end_dropped(runs, cancellation))
+
+    async def _end_dropped(self, runs: Sequence[Run], cancellation: Cancellation) -> None:
+        end = replace(_cancelled(cancellation, Closing()), ended_at=int(self._clock.seconds()))
+        changes = [EndRun(run.id, end) for run in runs]
+        events = [run_events.completion(run, end, on_entry=True) for run in runs]
+        try:
+            await self._events.commit(changes, events).addTimeout(CLEAN_UP_S, self._clock)
+        except Exception as error:
+            log.error("queued prompts were dropped, but not in the database: {reason}", reason=str(error))
+        for run in runs:
+            self._forget(run)
+            run.finish(end)
+
+    # Bookkeeping
+
+    def _slot(self, session_id: SessionId) -> Slot[Run]:
+        return self._slots.setdefault(session_id, Slot())
+
+    def _spawn(self, work: Coroutine[Deferred[object], object, None]) -> None:
+        task = Deferred.fromCoroutine(work)
+        self._tasks.add(task)
+        task.addErrback(lambda failure: log.failure("a run's task crashed", failure=failure))
+        task.addBoth(lambda _: self._tasks.discard(task))
+
+    def _forget(self, run: Run) -> None:
+        """The run has ended; its slot goes with the last of them."""
+        if self._live.get(run.id) is run:
+            del self._live[run.id]
+        slot = self._slots.get(run.prompt.session_id)
+        if slot is not None and slot.is_idle:
+            del self._slots[run.prompt.session_id]
+        if not self._live:
+            self._when_idle()
+
+
+def _same(run: Run, prompt: Prompt) -> Run:
+    """The run that exists, if it is of this very prompt."""
+    if run.prompt.session_id != prompt.session_id or run.prompt.text != prompt.text:
+        raise RunIdReused
+    return run
+
+
+def _cancelled(cancellation: Cancellation, closing: Closing) -> RunEnd:
+    return RunEnd(
+        outcome=Outcome.CANCELLED,
+        reason=cancellation.reason,
+        source=cancellation.source,
+        message_id=closing.message_id,
+        text=closing.text,
+    )
+
+
+def _log_failed(run: Run, error: Exception) -> None:
+    """What the user is told needs no traceback; what nobody foresaw does."""
+    if isinstance(error, CrushError):
+        log.info("run {run_id} failed: {reason}", run_id=run.id, reason=str(error))
+    else:
+        log.failure("run {run_id} failed", failure=Failure(error), run_id=run.id)

@@ -1,0 +1,171 @@
+"""Runs the tool calls of one step (`agent.md` 1.4, `tools.md` 1)."""
+
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+
+from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore
+from twisted.logger import Logger
+
+from txcrush.model.errors import CrushError
+from txcrush.model.ids import MessageId, SessionId
+from txcrush.model.messages import ToolCall, ToolResult
+from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
+from txcrush.ports import Tool
+
+PARALLEL = 5
+"""At most this many of the tools that may run side by side do so at a time."""
+
+NOT_JSON = "Tool call failed: arguments were not valid JSON. Please check your tool call format and try again."
+
+ParseObject = Callable[[str], dict[str, object]]
+KeepResult = Callable[[ToolResult], Awaitable[object]]
+
+log = Logger()
+
+
+class Place(Struct, frozen=True):
+    """Where the calls of a step come from."""
+
+    session_id: SessionId
+    message_id: MessageId
+    supports_images: bool
+    model_name: str
+
+
+class Done(Struct, frozen=True):
+    """What a step's calls gave. `error` is the first that a tool failed the turn with."""
+
+    results: tuple[ToolResult, ...]
+    stop_turn: bool = False
+    error: CrushError | None = None
+
+
+class Toolbox:
+    """The tools on offer. `parse` turns a call's input into an object, or raises ValueError."""
+
+    def __init__(self, tools: Iterable[Tool], parse: ParseObject) -> None:
+        self._tools = {tool.spec.name: tool for tool in tools}
+        self._parse = parse
+
+    def specs(self, disabled: Collection[str]) -> tuple[ToolSpec, ...]:
+        """The tools as a model is offered them, by name."""
+        offered = (name for name in sorted(self._tools) if name not in disabled)
+        return tuple(self._tools[name].spec for name in offered)
+
+    def is_readable(self, call: ToolCall) -> bool:
+        """Whether the call's input is the JSON object that it should be."""
+        try:
+            self._parse(call.input)
+        except ValueError:
+            return False
+        return True
+
+    async def run(self, calls: Sequence[ToolCall], place: Place, keep: KeepResult) -> Done:
+        """Run the calls in order, those that may side by side; `keep` gets each result as it comes.
+
+        Cancelling cancels every call and waits until all have ended.
+        """
+        step = _Step(self, place, keep)
+        return await step.run(calls)
+
+    async def output(self, call: ToolCall, place: Place) -> ToolOutput:
+        """What the call gives. What the model can put right is an output, not an error."""
+        tool = self._tools.get(call.name)
+        if tool is None:
+            return _refusal(f"tool not found: {call.name}. Available tools: {', '.join(sorted(self._tools))}")
+        try:
+            arguments = self._parse(call.input)
+        except ValueError:
+            return _refusal(NOT_JSON)
+        missing = [name for name in tool.spec.required if name not in arguments]
+        if missing:
+            return _refusal(f"missing required parameter: {missing[0]}")
+        use = ToolUse(
+            call=call,
+            arguments=arguments,
+            session_id=place.session_id,
+            message_id=place.message_id,
+            supports_images=place.supports_images,
+            model_name=place.model_name,
+        )
+        return await tool.run(use)
+
+    def is_parallel(self, call: ToolCall) -> bool:
+        tool = self._tools.get(call.name)
+        return tool is not None and tool.spec.parallel
+
+
+class _Step:
+    """The calls of one step while they run."""
+
+    def __init__(self, toolbox: Toolbox, place: Place, keep: KeepResult) -> None:
+        self._toolbox = toolbox
+        self._place = place
+        self._keep = keep
+        self._side_by_side = DeferredSemaphore(PARALLEL)
+        self._running: list[Deferred[None]] = []
+        self._results: list[ToolResult] = []
+        self._stop_turn = False
+        self._error: CrushError | None = None
+
+    async def run(self, calls: Sequence[ToolCall]) -> Done:
+        try:
+            for call in calls:
+                if self._toolbox.is_parallel(call):
+                    self._start(self._in_turn(call))
+                else:
+                    await self._start(self._one(call))
+            await DeferredList(self._running, fireOnOneErrback=True, consumeErrors=True)
+        except BaseException:
+            await self._stop_all()
+            raise
+        return Done(tuple(self._results), self._stop_turn, self._error)
+
+    def _start(self, work: Coroutine[Deferred[object], object, None]) -> "Deferred[None]":
+        task = Deferred.fromCoroutine(work)
+        self._running.append(task)
+        return task
+
+    async def _stop_all(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await DeferredList(self._running, consumeErrors=True)
+
+    async def _in_turn(self, call: ToolCall) -> None:
+        await self._side_by_side.acquire()
+        try:
+            await self._one(call)
+        finally:
+            self._side_by_side.release()
+
+    async def _one(self, call: ToolCall) -> None:
+        try:
+            output = await self._toolbox.output(call, self._place)
+        except CancelledError:
+            raise
+        except CrushError as error:
+            self._error = self._error or error
+            output = _refusal(error.message)
+        except Exception as error:
+            log.failure("tool {name} crashed", name=call.name)
+            output = _refusal(f'tool "{call.name}" panicked: {type(error).__name__}: {error}')
+        self._stop_turn = self._stop_turn or output.stop_turn
+        result = _result(call, output)
+        self._results.append(result)
+        await self._keep(result)
+
+
+def _refusal(text: str) -> ToolOutput:
+    return ToolOutput(content=text, is_error=True)
+
+
+def _result(call: ToolCall, output: ToolOutput) -> ToolResult:
+    return ToolResult(
+        tool_call_id=call.id,
+        name=call.name,
+        content=output.content or (f"Loaded {output.mime_type} content" if output.data else ""),
+        data=output.data,
+        mime_type=output.mime_type,
+        metadata=output.metadata,
+        is_error=output.is_error,
+    )

@@ -1,0 +1,266 @@
+"""One turn: a prompt, and the steps of the model until it is answered (`agent.md` 1.3).
+
+`take` does the work and may be cancelled at any await. `closing` says what has to be written at the end, however the
+turn ended, and is cancelled by nobody. Whatever was begun is noted before the await that does it, so that the end finds
+it also where the cancel came in between.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from txcrush.core import history, retries, usage
+from txcrush.core.agents import Agents, Brain, Crew
+from txcrush.core.asking import model_request, system_turns
+from txcrush.core.events import EventLog
+from txcrush.core.live_message import LiveMessage
+from txcrush.core.run import Cancellation, Run
+from txcrush.core.sessions import Sessions, session_event
+from txcrush.core.titles import Titles
+from txcrush.core.toolbox import Done, Place, Toolbox
+from txcrush.core.transcript import Transcript
+from txcrush.model.errors import CrushError, Failed, ProviderError, SessionNotFound
+from txcrush.model.events import Event
+from txcrush.model.ids import MessageId, SessionId
+from txcrush.model.messages import Finish, FinishReason, Message, ToolResult
+from txcrush.model.providers import ModelReply
+from txcrush.model.providers import Turn as ModelTurn
+from txcrush.model.sessions import Session
+from txcrush.model.storage import BeginRun, PutSession, StartRun, StoreChange
+from txcrush.ports import Clock
+
+CANCELLED_TOOL = "Error: user cancelled assistant tool calling"
+FAILED_TOOL = "There was an error while executing the tool"
+
+
+class Equipment(Struct, frozen=True):
+    """What every turn of a workspace works with. `disabled_tools` names those that are not offered now."""
+
+    events: EventLog
+    sessions: Sessions
+    transcript: Transcript
+    agents: Agents
+    toolbox: Toolbox
+    titles: Titles
+    clock: Clock
+    disabled_tools: Callable[[], Sequence[str]]
+
+
+class Closing(Struct, frozen=True):
+    """The last words of a turn: what to write, what to publish, and what the run's end says."""
+
+    changes: tuple[StoreChange, ...] = ()
+    events: tuple[Event, ...] = ()
+    message_id: MessageId = MessageId("")
+    text: str = ""
+
+
+class Turn:
+    """The turn of one run. `drain` takes queued prompts that join it; those that did are in `folded`."""
+
+    def __init__(self, run: Run, equipment: Equipment, drain: Callable[[], list[Run]]) -> None:
+        self.run = run
+        self.folded: list[Run] = []
+        self._with = equipment
+        self._drain = drain
+        self._live: LiveMessage | None = None
+        self._said = bool(run.record.user_message_id)
+        self._results: dict[str, ToolResult] = {}
+        self._finish = Finish(FinishReason.UNKNOWN, 0)
+        self._accounted: list[Session] = []
+
+    @property
+    def session_id(self) -> SessionId:
+        return self.run.prompt.session_id
+
+    async def take(self) -> None:
+        """Do the work, to the finish of the last step. Raises what stopped it."""
+        session = self._session()
+        crew = await self._with.agents.prepare()
+        stored = await self._with.transcript.messages(self.session_id)
+        past = history.after_summary(stored, session.summary_message_id)
+        if not history.has_user_text(past):
+            self._with.titles.start(self.session_id, self.run.prompt.text, crew)
+        conversation = self._opening(crew, self._before_prompt(past), session.summary_message_id)
+        await self._say(self.run)
+        while await self._step(crew, conversation):
+            pass
+
+    # Steps
+
+    async def _step(self, crew: Crew, conversation: list[ModelTurn]) -> bool:
+        """Ask the model once and run the tools that it calls; says whether another step follows."""
+        brain = crew.large
+        await self._fold(brain, conversation)
+        live = await self._begin(brain)
+        tools = self._with.toolbox.specs(self._with.disabled_tools())
+        request = model_request(brain, conversation, self.session_id, tools)
+        reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
+        live.reasoning_ended()
+        done = await self._run_tools(brain, live)
+        goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
+        self._account(brain, reply, conversation, live)
+        self._finish = self._finish_of(reply, goes_on=goes_on)
+        if done.error is not None:
+            raise done.error
+        if goes_on:
+            await self._end_step()
+            conversation += history.this_turn(
+                live.snapshot(),
+                done.results,
+                provider=brain.config.id,
+                supports_images=brain.model.supports_attachments,
+            )
+        return goes_on
+
+    async def _fold(self, brain: Brain, conversation: list[ModelTurn]) -> None:
+        """Take in the queued prompts that join this turn; later steps see them too (R-QUEUE-13)."""
+        for run in self._drain():
+            self.folded.append(run)
+            await self._say(run)
+            conversation.append(self._prompt_turn(run, brain))
+
+    async def _begin(self, brain: Brain) -> LiveMessage:
+        """An empty assistant message; from here on a restart does not start these runs again."""
+        now = int(self._with.clock.seconds())
+        begun = [BeginRun(run.id, now) for run in (self.run, *self.folded)]
+        self._retire_live()
+        self._live, stored = self._with.transcript.begin_assistant(
+            self.session_id, brain.model.id, brain.config.id, begun
+        )
+        await stored
+        return self._live
+
+    async def _run_tools(self, brain: Brain, live: LiveMessage) -> Done:
+        if not live.calls:
+            return Done(())
+        calls = live.calls
+        for call in calls:
+            if not self._with.toolbox.is_readable(call):
+                live.replace_input(call.id, "{}")
+        place = Place(self.session_id, MessageId(live.id), brain.model.supports_attachments, brain.model.name)
+        return await self._with.toolbox.run(calls, place, self._keep)
+
+    async def _keep(self, result: ToolResult) -> None:
+        self._results[result.tool_call_id] = result
+        await self._with.transcript.add_result(self.session_id, result)
+
+    async def _end_step(self) -> None:
+        """Finish this step's message; the turn goes on with another."""
+        assert self._live is not None
+        put, event = self._live.finish(self._finish)
+        sessions, self._accounted = self._accounted, []
+        changes = [*(PutSession(session) for session in sessions), put]
+        await self._with.events.commit(changes, [*map(session_event, sessions), event])
+
+    def _account(self, brain: Brain, reply: ModelReply, asked: Sequence[ModelTurn], live: LiveMessage) -> None:
+        """Add what the step used to the session. An estimate moves the gauges, never the cost (R-USE-07)."""
+        sessions, used, price = self._with.sessions, reply.usage, 0.0
+        if used.is_zero:
+            used = usage.estimated(asked, live.snapshot())
+        else:
+            price = usage.cost(used, brain.model, flat_rate=brain.config.flat_rate)
+        if sessions.exists(self.session_id):
+            session = sessions.get(self.session_id)
+            gauges = usage.gauges(session, used)
+            self._accounted = [sessions.changed(self.session_id, cost=session.cost + price, **gauges)]
+
+    def _finish_of(self, reply: ModelReply, *, goes_on: bool) -> Finish:
+        reason = reply.finish
+        if reason == FinishReason.TOOL_USE and not goes_on:
+            reason = FinishReason.END_TURN
+        return Finish(reason, int(self._with.clock.seconds()))
+
+    # The conversation
+
+    def _session(self) -> Session:
+        try:
+            return self._with.sessions.get(self.session_id)
+        except SessionNotFound as error:
+            raise Failed(f"failed to get session: {error.message}") from error
+
+    def _before_prompt(self, past: list[Message]) -> list[Message]:
+        """The past without this run's own user message, which a restart may have found stored already."""
+        return [message for message in past if message.id != self.run.record.user_message_id]
+
+    def _opening(self, crew: Crew, past: list[Message], summary_id: MessageId) -> list[ModelTurn]:
+        brain = crew.large
+        turns = history.past_turns(
+            past, summary_id=summary_id, provider=brain.config.id, supports_images=brain.model.supports_attachments
+        )
+        system = system_turns(brain, crew.instructions)
+        return [*system, history.REMINDER, *turns, self._prompt_turn(self.run, brain)]
+
+    def _prompt_turn(self, run: Run, brain: Brain) -> ModelTurn:
+        prompt = run.prompt
+        return history.prompt_turn(prompt.text, prompt.attachments, supports_images=brain.model.supports_attachments)
+
+    async def _say(self, run: Run) -> None:
+        """Store a run's prompt as a user message, once."""
+        if run is self.run:
+            if self._said:
+                return
+            self._said = True
+        message_id = self._with.transcript.new_id()
+        await self._with.transcript.add_user(run.prompt, message_id, [StartRun(run.id, message_id)])
+
+    # The end
+
+    def completed(self) -> Closing:
+        """The turn went through."""
+        return self._closed(self._finish)
+
+    async def cancelled(self, cancellation: Cancellation) -> Closing:
+        """Close what is open; a turn that was cancelled before it said anything says that (R-CANCEL-04)."""
+        if not self._with.sessions.exists(self.session_id):
+            return Closing()
+        await self._say(self.run)
+        if self._live is None:
+            self._live, stored = self._with.transcript.begin_assistant(
+                self.session_id, *self._model_names(), [BeginRun(self.run.id, int(self._with.clock.seconds()))]
+            )
+            await stored
+        await self._answer_open_calls(CANCELLED_TOOL)
+        return self._closed(Finish(FinishReason.CANCELED, int(self._with.clock.seconds()), cancellation.reason))
+
+    async def failed(self, error: Exception) -> Closing:
+        """Close what is open; an error before the model was asked leaves no assistant message (R-ERR-03)."""
+        if self._live is None:
+            return Closing()
+        await self._answer_open_calls(FAILED_TOOL)
+        title, details = describe(error)
+        return self._closed(Finish(FinishReason.ERROR, int(self._with.clock.seconds()), title, details))
+
+    async def _answer_open_calls(self, text: str) -> None:
+        assert self._live is not None
+        names = {call.id: call.name for call in self._live.calls}
+        for call_id in self._live.close():
+            if call_id not in self._results:
+                await self._keep(ToolResult(call_id, names[call_id], text, is_error=True))
+
+    def _closed(self, finish: Finish) -> Closing:
+        assert self._live is not None
+        live, sessions = self._live, self._accounted
+        put, event = live.finish(finish)
+        self._retire_live()
+        return Closing(
+            (*(PutSession(session) for session in sessions), put),
+            (*map(session_event, sessions), event),
+            MessageId(live.id),
+            live.snapshot().text,
+        )
+
+    def _retire_live(self) -> None:
+        if self._live is not None:
+            self._with.transcript.ended(self._live)
+
+    def _model_names(self) -> tuple[str, str]:
+        current = self._with.agents.current()
+        return (current[1].id, current[0].provider) if current else ("", "")
+
+
+def describe(error: Exception) -> tuple[str, str]:
+    """Title and details of a failure, for the finish part (`agent.md` 8.3)."""
+    if isinstance(error, ProviderError):
+        return error.title or "Provider Error", error.message
+    return "Provider Error", error.message if isinstance(error, CrushError) else str(error) or type(error).__name__

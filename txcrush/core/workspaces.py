@@ -1,0 +1,293 @@
+"""The workspaces that the server hosts: one project directory each (`protocol.md` 4, `contract.md` 2).
+
+A workspace is kept by the claims of its clients and by its runs. It closes when the last claim is gone and no run is
+accepted, queued or active, however long nobody watches one.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from txcrush.core.agents import Agents
+from txcrush.core.events import EventLog
+from txcrush.core.observers import OneShot
+from txcrush.core.presence import Claims
+from txcrush.core.runs import Runs
+from txcrush.core.sessions import Sessions
+from txcrush.core.settings import WorkspaceSettings
+from txcrush.core.titles import Titles
+from txcrush.core.transcript import Transcript
+from txcrush.model.errors import (
+    BadRequest,
+    ClientRetired,
+    CrushError,
+    Failed,
+    HostingLiveWorkspaces,
+    ShuttingDown,
+    WorkspaceNotFound,
+)
+from txcrush.model.ids import ClientId, WorkspaceId
+from txcrush.ports import Clock, NewId, Store
+
+CHANNELS_DIFFER = (
+    "requested channels differ from the existing workspace; channels are an explicit opt-in and are not shared across "
+    "duplicate creates"
+)
+
+log = Logger()
+
+
+class WorkspaceRequest(Struct, frozen=True, kw_only=True):
+    """What a client asks for when it creates or joins a workspace."""
+
+    path: str
+    client_id: ClientId
+    data_dir: str = ""
+    debug: bool = False
+    yolo: bool = False
+    env: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+
+class Workspace:
+    """One hosted directory and its services; `key` is its resolved path."""
+
+    def __init__(
+        self,
+        workspace_id: WorkspaceId,
+        key: str,
+        request: WorkspaceRequest,
+        *,
+        settings: WorkspaceSettings,
+        store: Store,
+        events: EventLog,
+        sessions: Sessions,
+        transcript: Transcript,
+        agents: Agents,
+        titles: Titles,
+        claims: Claims,
+        runs: Runs,
+    ) -> None:
+        self.id = workspace_id
+        self.key = key
+        self.path = request.path
+        self.env = request.env
+        self.channels = request.channels
+        self.skip_permissions = request.yolo
+        self.settings = settings
+        self.store = store
+        self.events = events
+        self.sessions = sessions
+        self.transcript = transcript
+        self.agents = agents
+        self.titles = titles
+        self.claims = claims
+        self.runs = runs
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing keeps it open."""
+        return self.claims.is_empty and not self.runs.any_live
+
+    async def close(self) -> None:
+        """End the runs, then the streams, then the store, in this order; nothing in it is lost."""
+        self.claims.stop()
+        self.titles.stop()
+        await self.runs.stop()
+        self.transcript.flush()
+        await self.events.when_drained()
+        self.events.end()
+        await self.store.close()
+
+
+class OpenWorkspace(Protocol):
+    """Builds a workspace: reads its configuration, opens its store, takes up what was left waiting."""
+
+    async def __call__(
+        self, workspace_id: WorkspaceId, key: str, request: WorkspaceRequest, when_idle: Callable[[], None]
+    ) -> Workspace:
+        """Fails with `CrushError`. `when_idle` is to be called when the workspace may have become idle."""
+
+
+class Workspaces:
+    """The registry.
+
+    `resolve` gives the real path of a directory. `idle_exit_s` is how long the server waits without work before `stop`
+    is called; None: for ever.
+    """
+
+    def __init__(
+        self,
+        open_workspace: OpenWorkspace,
+        resolve: Callable[[str], Deferred[str]],
+        clock: Clock,
+        new_id: NewId,
+        *,
+        idle_exit_s: float | None,
+        stop: Callable[[], None],
+    ) -> None:
+        self._open = open_workspace
+        self._resolve = resolve
+        self._clock = clock
+        self._new_id = new_id
+        self._idle_exit_s = idle_exit_s
+        self._stop = stop
+        self._by_id: dict[WorkspaceId, Workspace] = {}
+        self._by_key: dict[str, Workspace] = {}
+        self._busy_keys: dict[str, OneShot[None]] = {}
+        self._retired: set[ClientId] = set()
+        self._creating = 0
+        self._idle_timer: IDelayedCall | None = None
+        self._closing = False
+
+    # Reading
+
+    def get(self, workspace_id: WorkspaceId) -> Workspace:
+        """Raises `WorkspaceNotFound`."""
+        try:
+            return self._by_id[workspace_id]
+        except KeyError:
+            raise WorkspaceNotFound from None
+
+    def list(self) -> list[Workspace]:
+        return list(self._by_id.values())
+
+    # Creating
+
+    async def create(self, request: WorkspaceRequest) -> Workspace:
+        """The workspace of the directory, made where there is none; the client holds it for a while.
+
+        Raises `ShuttingDown`, `ClientRetired`, `Failed`, or what building it raised.
+        """
+        self._admit(request.client_id)
+        self._creating += 1
+        self._stop_idle_timer()
+        try:
+            return await self._found_or_made(request)
+        finally:
+            self._creating -= 1
+            self._watch_idleness()
+
+    async def _found_or_made(self, request: WorkspaceRequest) -> Workspace:
+        key = await self._resolve(request.path)
+        while key in self._busy_keys:
+            await self._busy_keys[key].when()
+        self._admit(request.client_id)
+        workspace = self._by_key.get(key)
+        if workspace is None:
+            workspace = await self._make(key, request)
+            self._admit_to(workspace, request.client_id)
+        elif request.channels != workspace.channels:
+            raise Failed(CHANNELS_DIFFER)
+        workspace.claims.hold(request.client_id)
+        return workspace
+
+    def _admit_to(self, workspace: Workspace, client_id: ClientId) -> None:
+        """Making it took a while: who was retired meanwhile holds nothing."""
+        try:
+            self._admit(client_id)
+        except CrushError:
+            self._reconsider(workspace.id)
+            raise
+
+    async def _make(self, key: str, request: WorkspaceRequest) -> Workspace:
+        """Build and register. Others who want the same directory meanwhile wait until this is decided."""
+        decided = self._busy_keys[key] = OneShot[None]()
+        workspace_id = WorkspaceId(self._new_id())
+        try:
+            workspace = await self._open(workspace_id, key, request, lambda: self._reconsider(workspace_id))
+            self._by_id[workspace.id] = self._by_key[key] = workspace
+            return workspace
+        finally:
+            del self._busy_keys[key]
+            decided.fire(None)
+
+    def _admit(self, client_id: ClientId) -> None:
+        if self._closing:
+            raise ShuttingDown
+        if client_id in self._retired:
+            raise ClientRetired
+
+    # Giving up
+
+    def release(self, workspace_id: WorkspaceId, client_id: ClientId) -> None:
+        """The client gives up its claim; unknown ones are fine."""
+        workspace = self._by_id.get(workspace_id)
+        if workspace is not None:
+            workspace.claims.release(client_id)
+
+    async def retire(self, client_id: ClientId) -> None:
+        """The client is gone for good: its claims go everywhere. Fires when what closed by that has closed."""
+        self._retired.add(client_id)
+        for workspace in self.list():
+            workspace.claims.remove(client_id)
+        closing = [busy.when() for busy in self._busy_keys.values()]
+        await DeferredList(closing, consumeErrors=True)
+
+    def control(self, command: str, *, replaceable: bool) -> None:
+        """`shutdown` and `shutdown_if_idle`. Raises `BadRequest` or `HostingLiveWorkspaces`."""
+        if command not in ("shutdown", "shutdown_if_idle"):
+            raise BadRequest("unknown command")
+        if not replaceable or self._by_id or self._creating:
+            raise HostingLiveWorkspaces
+        self._closing = True
+        self._stop()
+
+    async def stop(self) -> None:
+        """Take no more, and close every workspace."""
+        self._closing = True
+        self._stop_idle_timer()
+        while self._by_id or self._busy_keys:
+            for workspace in self.list():
+                self._close(workspace)
+            await DeferredList([busy.when() for busy in self._busy_keys.values()], consumeErrors=True)
+
+    # Closing
+
+    def _reconsider(self, workspace_id: WorkspaceId) -> None:
+        """Something that kept the workspace is gone: does anything still keep it?"""
+        workspace = self._by_id.get(workspace_id)
+        if workspace is not None and workspace.is_idle:
+            self._close(workspace)
+
+    def _close(self, workspace: Workspace) -> None:
+        """Unregister at once, then close; its directory can be opened anew only after that."""
+        del self._by_id[workspace.id]
+        del self._by_key[workspace.key]
+        closed = self._busy_keys[workspace.key] = OneShot[None]()
+        Deferred.fromCoroutine(self._finish(workspace, closed))
+
+    async def _finish(self, workspace: Workspace, closed: OneShot[None]) -> None:
+        try:
+            await workspace.close()
+        except CrushError as error:
+            log.error("workspace {path} did not close cleanly: {reason}", path=workspace.path, reason=str(error))
+        except Exception:
+            log.failure("workspace {path} did not close cleanly", path=workspace.path)
+        finally:
+            del self._busy_keys[workspace.key]
+            closed.fire(None)
+            self._watch_idleness()
+
+    # Idle exit
+
+    def _watch_idleness(self) -> None:
+        idle = not (self._by_id or self._creating or self._busy_keys or self._closing)
+        if idle and self._idle_exit_s is not None and self._idle_timer is None:
+            self._idle_timer = self._clock.callLater(self._idle_exit_s, self._leave)
+
+    def _stop_idle_timer(self) -> None:
+        timer, self._idle_timer = self._idle_timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+    def _leave(self) -> None:
+        self._idle_timer = None
+        if not (self._by_id or self._creating):
+            self._closing = True
+            log.info("idle for {seconds} s: leaving", seconds=self._idle_exit_s)
+            self._stop()

@@ -1,0 +1,1 @@
+"""The HTTP face: Klein, the channel, the event stream."""

@@ -1,0 +1,85 @@
+"""Routes of the agent: its state, its queue, cancelling."""
+
+from txcrush.core.catalogue import CATALOGUE
+from txcrush.core.model_choice import default_small_model
+from txcrush.core.workspaces import Workspaces
+from txcrush.http.routing import OK, Call, Reply, json_reply, route
+from txcrush.model.errors import AgentNotInitialized, SessionProcessing, Unsupported
+from txcrush.wire.requests import InitAgent, Shell
+from txcrush.wire.v1 import NOT_READY, AgentInfo, AgentSessionBody
+
+AGENT = "/v1/workspaces/<workspace_id>/agent"
+SESSION = f"{AGENT}/sessions/<session_id>"
+
+
+class AgentRoutes:
+    """One route family. Most of these are asked many times a second and are answered from memory."""
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self._workspaces = workspaces
+
+    @route("GET", AGENT)
+    def info(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        current = workspace.agents.current()
+        if not workspace.agents.is_ready or current is None:
+            return json_reply(NOT_READY)
+        choice, model = current
+        return json_reply(AgentInfo(workspace.runs.any_busy, True, model, choice))
+
+    @route("POST", f"{AGENT}/init", InitAgent, optional_body=True)
+    def init(self, call: Call) -> Reply:
+        self._workspaces.get(call.workspace_id).agents.init(interactive=call.body.interactive)
+        return OK
+
+    @route("POST", f"{AGENT}/update")
+    def update(self, call: Call) -> Reply:
+        self._workspaces.get(call.workspace_id).agents.update()
+        return OK
+
+    @route("GET", SESSION)
+    def session(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        session = workspace.sessions.get(call.session_id)
+        is_busy = workspace.runs.is_busy(session.id)
+        return json_reply(AgentSessionBody(id=session.id, title=session.title, is_busy=is_busy))
+
+    @route("POST", f"{SESSION}/cancel")
+    def cancel(self, call: Call) -> Reply:
+        """Answered at once, for any session: what it ends is told on the stream."""
+        self._workspaces.get(call.workspace_id).runs.cancel(call.session_id)
+        return OK
+
+    @route("GET", f"{SESSION}/prompts/queued")
+    def queued(self, call: Call) -> Reply:
+        return json_reply(len(self._workspaces.get(call.workspace_id).runs.queued(call.session_id)))
+
+    @route("GET", f"{SESSION}/prompts/list")
+    def prompts(self, call: Call) -> Reply:
+        """The queued prompts; `null` where there are none, as the reference says it."""
+        return json_reply(self._workspaces.get(call.workspace_id).runs.queued(call.session_id) or None)
+
+    @route("POST", f"{SESSION}/prompts/clear")
+    def clear(self, call: Call) -> Reply:
+        self._workspaces.get(call.workspace_id).runs.clear(call.session_id)
+        return OK
+
+    @route("GET", f"{AGENT}/default-small-model")
+    def small_model(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        choice = default_small_model(workspace.settings.config, call.query("provider_id"), CATALOGUE)
+        return json_reply(choice if choice is not None else NOT_READY.model_cfg)
+
+    @route("POST", f"{SESSION}/summarize")
+    def summarize(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        if not workspace.agents.is_ready:
+            raise AgentNotInitialized
+        if workspace.runs.is_busy(call.session_id):
+            raise SessionProcessing
+        raise Unsupported("summaries are not supported by this version of txcrush")
+
+    @route("POST", f"{SESSION}/shell", Shell)
+    def shell(self, call: Call) -> Reply:
+        self._workspaces.get(call.workspace_id)
+        raise Unsupported("shell commands are not supported by this version of txcrush")

@@ -1,0 +1,184 @@
+"""The event stream: one reader, with a bounded queue of its own (`contract.md` 3, `protocol.md` 7).
+
+Theory. The answer is close-delimited: Klein and Twisted would chunk it, and the reference's client never recovers from
+a chunked stream that was cut. So the headers are written by hand, the frames go out raw, and the end is a FIN.
+
+The reader is a push producer: the transport says when the client's side is full. Then frames queue. A newer state of a
+message replaces one that still waits, so a slow reader skips frames but never meaning. Only a reader whose queue stays
+over its bound for a while is given up; it can come back.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.logger import Logger
+from twisted.web.http import datetimeToString
+from zope.interface import implementer
+
+from txcrush.core.events import Frame
+from txcrush.core.workspaces import Workspaces
+from txcrush.http.client_ids import query_client_id
+from txcrush.http.routing import Call, route
+from txcrush.ports import Clock
+
+HEARTBEAT_S = 15.0
+QUEUE_BYTES = 1024 * 1024
+OVERFLOW_S = 5.0
+FLUSH_S = 5.0
+
+HEADERS = (
+    (b"Content-Type", b"text/event-stream"),
+    (b"Cache-Control", b"no-cache"),
+    (b"Connection", b"close"),
+)
+
+log = Logger()
+
+
+class EventRoutes:
+    """The one route of the stream."""
+
+    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+        self._workspaces = workspaces
+        self._clock = clock
+
+    @route("GET", "/v1/workspaces/<workspace_id>/events", stream=True)
+    async def events(self, call: Call) -> None:
+        """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by."""
+        client_id = query_client_id(call)
+        workspace = self._workspaces.get(call.workspace_id)
+        reader = Reader(call.request, self._clock)
+        workspace.events.subscribe(reader)
+        workspace.claims.attach(client_id)
+        try:
+            await reader.run()
+        finally:
+            workspace.events.unsubscribe(reader)
+            workspace.claims.detach(client_id)
+
+
+@implementer(IPushProducer)
+class Reader:
+    """One open stream; a `Subscriber` of the event log."""
+
+    def __init__(self, request: Any, clock: Clock) -> None:
+        self._request = request
+        self._clock = clock
+        self._queue: dict[object, Frame] = {}
+        self._queued_bytes = 0
+        self._paused = False
+        self._ended: Deferred[None] = Deferred(lambda _: self._close())
+        self._heartbeat: IDelayedCall | None = None
+        self._overflow: IDelayedCall | None = None
+
+    def run(self) -> Deferred[None]:
+        """Write the headers; fires when the stream has ended."""
+        request, channel = self._request, self._request.channel
+        request.startedWriting = 1
+        channel.persistent = False
+        channel.writeHeaders(b"HTTP/1.1", b"200", b"OK", [(b"Date", datetimeToString()), *HEADERS])
+        request.registerProducer(self, True)
+        self._beat_later()
+        return self._ended
+
+    # What the log says
+
+    def deliver(self, frame: Frame) -> None:
+        if self._paused:
+            self._enqueue(frame)
+        else:
+            self._write(frame.data)
+
+    def end(self) -> None:
+        """Send what is queued and end cleanly; nobody waits for a reader that does not read."""
+        for frame in self._take_all():
+            self._write(frame.data)
+        self._finish()
+
+    # What the transport says
+
+    def pauseProducing(self) -> None:
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        self._paused = False
+        while self._queue and not self._paused:
+            self._write(self._take_first().data)
+        if not self._is_over():
+            self._stop_overflow()
+
+    def stopProducing(self) -> None:
+        self._paused = True
+
+    # The queue
+
+    def _enqueue(self, frame: Frame) -> None:
+        """Queue the frame in its order; it takes the place of nothing but an older state of the same message."""
+        older = self._queue.pop(frame.key, None) if frame.key else None
+        if older is not None:
+            self._queued_bytes -= len(older.data)
+        self._queue[frame.key if frame.replaceable else frame.seq] = frame
+        self._queued_bytes += len(frame.data)
+        if self._is_over() and self._overflow is None:
+            self._overflow = self._clock.callLater(OVERFLOW_S, self._give_up)
+
+    def _is_over(self) -> bool:
+        """An otherwise empty queue may hold one frame of any size."""
+        return self._queued_bytes > QUEUE_BYTES and len(self._queue) > 1
+
+    def _take_first(self) -> Frame:
+        frame = self._queue.pop(next(iter(self._queue)))
+        self._queued_bytes -= len(frame.data)
+        return frame
+
+    def _take_all(self) -> list[Frame]:
+        frames, self._queue, self._queued_bytes = list(self._queue.values()), {}, 0
+        return frames
+
+    def _give_up(self) -> None:
+        self._overflow = None
+        log.info("a reader of the event stream is too slow: ended, it can resume")
+        self._take_all()
+        self._finish()
+
+    # Writing
+
+    def _write(self, data: bytes) -> None:
+        if not self._ended.called:
+            self._request.channel.write(data)
+
+    def _beat_later(self) -> None:
+        self._heartbeat = self._clock.callLater(HEARTBEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        """A bare newline: the reference's client skips it without a word."""
+        if not self._paused:
+            self._write(b"\n")
+        self._beat_later()
+
+    def _finish(self) -> None:
+        """The clean end: what is written still goes out, for a while, and then a FIN."""
+        if not self._ended.called:
+            self._close()
+            channel = self._request.channel
+            self._request.unregisterProducer()
+            self._clock.callLater(FLUSH_S, _abort_if_open, channel)
+            self._ended.callback(None)
+
+    def _close(self) -> None:
+        for timer in (self._heartbeat, self._overflow):
+            if timer is not None and timer.active():
+                timer.cancel()
+        self._queue.clear()
+
+    def _stop_overflow(self) -> None:
+        timer, self._overflow = self._overflow, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+def _abort_if_open(channel: Any) -> None:
+    """What a reader did not take in time is given up with the connection."""
+    if channel.transport is not None:
+        channel.transport.abortConnection()

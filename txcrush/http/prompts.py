@@ -1,0 +1,106 @@
+"""The prompt POST: the project's first reason to exist (`contract.md` 1).
+
+The run is the registry's. The request only watches it: a dropped connection takes its watcher away and nothing else.
+"""
+
+from twisted.internet.defer import TimeoutError
+
+from txcrush.core._runmachine import RunState
+from txcrush.core.run import BY_STOP, Run
+from txcrush.core.workspaces import Workspaces
+from txcrush.http.preferences import Waiting, waiting
+from txcrush.http.routing import Call, Reply, route
+from txcrush.model.errors import AgentNotInitialized, BadRequest, RunCancelled, RunFailed, ShuttingDown
+from txcrush.model.ids import RunId, SessionId
+from txcrush.model.runs import Outcome, Prompt, RunEnd, WhenBusy
+from txcrush.ports import Clock
+from txcrush.wire.requests import SubmitPrompt
+
+
+class PromptRoutes:
+    """One route family."""
+
+    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+        self._workspaces = workspaces
+        self._clock = clock
+
+    @route("POST", "/v1/workspaces/<workspace_id>/agent", SubmitPrompt)
+    async def submit(self, call: Call) -> Reply:
+        """Take the prompt; the order of checks is part of the protocol (R-ACC-05)."""
+        workspace = self._workspaces.get(call.workspace_id)
+        if not workspace.agents.is_ready:
+            raise AgentNotInitialized
+        prompt = _prompt(call)
+        how = waiting(call.header("Prefer"), has_run_id=bool(prompt.run_id))
+        run = workspace.runs.accept(prompt)
+        return _labelled(await self._answer(run, how), run, how)
+
+    async def _answer(self, run: Run, how: Waiting) -> Reply:
+        if how.seconds is None:
+            return await self._held(run)
+        if how.seconds:
+            return await self._watched(run, how.seconds)
+        await run.when_kept()
+        return Reply(202)
+
+    async def _held(self, run: Run) -> Reply:
+        """Wait for the end. A prompt that has to queue is answered at once: terminals show their queue only then."""
+        await run.when_kept()
+        if await run.when_placed() == RunState.QUEUED and not run.interrupts:
+            return Reply(200, headers={"X-Run-State": "queued"})
+        return await _end(run)
+
+    async def _watched(self, run: Run, seconds: float) -> Reply:
+        await run.when_kept()
+        watcher = run.when_ended().addTimeout(seconds, self._clock)
+        try:
+            return _reply_to(await watcher)
+        except TimeoutError:
+            return Reply(202)
+        except RunCancelled as cancelled:
+            return _reply_to_cancelled(cancelled.source)
+
+
+async def _end(run: Run) -> Reply:
+    try:
+        return _reply_to(await run.when_ended())
+    except RunCancelled as cancelled:
+        return _reply_to_cancelled(cancelled.source)
+
+
+def _reply_to(end: RunEnd) -> Reply:
+    if end.outcome == Outcome.FAILED:
+        raise RunFailed(end.error)
+    if end.outcome == Outcome.CANCELLED:
+        return _reply_to_cancelled(end.source)
+    return Reply(200)
+
+
+def _reply_to_cancelled(source: str) -> Reply:
+    """A run that somebody cancelled is no error for whoever asked for it; a server that stops is."""
+    if source == BY_STOP.source:
+        raise ShuttingDown
+    return Reply(200)
+
+
+def _prompt(call: Call) -> Prompt:
+    body: SubmitPrompt = call.body
+    if body.when_busy not in {choice.value for choice in WhenBusy}:
+        choices = ", ".join(choice.value for choice in WhenBusy if choice.value)
+        raise BadRequest(f"unknown when_busy {body.when_busy!r}: use one of {choices}, or leave it out")
+    return Prompt(
+        session_id=SessionId(body.session_id),
+        text=body.prompt,
+        run_id=RunId(body.run_id),
+        key=RunId(call.header("Idempotency-Key")),
+        attachments=body.attachments,
+        when_busy=WhenBusy(body.when_busy),
+    )
+
+
+def _labelled(reply: Reply, run: Run, how: Waiting) -> Reply:
+    """Which run it is, and how it stands."""
+    headers = {"X-Run-Id": run.id, "X-Run-State": run.state.value, **reply.headers}
+    if how.applied:
+        headers["Preference-Applied"] = how.applied
+    return Reply(reply.status, reply.body, headers)

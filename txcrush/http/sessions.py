@@ -1,0 +1,137 @@
+"""Routes of sessions, their messages, their files and what was read of them."""
+
+from datetime import UTC, datetime
+from os import path as paths
+
+from msgspec import UNSET
+
+from txcrush.core.workspaces import Workspace, Workspaces
+from txcrush.http.routing import OK, Call, Reply, json_reply, route
+from txcrush.model.errors import SessionNotFound
+from txcrush.model.ids import SessionId
+from txcrush.model.sessions import Session
+from txcrush.model.storage import MarkRead
+from txcrush.ports import Clock
+from txcrush.wire.requests import CreateSession, FileRead, PutSession
+from txcrush.wire.v1 import SessionBody, history_rows, message_body, session_body
+
+WORKSPACE = "/v1/workspaces/<workspace_id>"
+SESSION = f"{WORKSPACE}/sessions/<session_id>"
+NEVER = "0001-01-01T00:00:00Z"
+
+
+class SessionRoutes:
+    """One route family."""
+
+    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+        self._workspaces = workspaces
+        self._clock = clock
+
+    @route("GET", f"{WORKSPACE}/sessions")
+    def list(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        return json_reply([_body(workspace, session) for session in workspace.sessions.top_level()])
+
+    @route("POST", f"{WORKSPACE}/sessions", CreateSession)
+    async def create(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        return json_reply(_body(workspace, await workspace.sessions.create(call.body.title)))
+
+    @route("GET", SESSION)
+    def get(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        return json_reply(_body(workspace, workspace.sessions.get(call.session_id)))
+
+    @route("PUT", SESSION, PutSession)
+    async def put(self, call: Call) -> Reply:
+        """Change the fields that are present; the id is that of the body, as in the reference."""
+        workspace = self._workspaces.get(call.workspace_id)
+        body: PutSession = call.body
+        session = await workspace.sessions.update(SessionId(body.id), **_changes(body))
+        return json_reply(_body(workspace, session))
+
+    @route("DELETE", SESSION)
+    async def delete(self, call: Call) -> Reply:
+        """Cancel what runs in the session, wait for its end, then delete (`agent.md` H-30)."""
+        workspace = self._workspaces.get(call.workspace_id)
+        workspace.sessions.get(call.session_id)
+        await workspace.runs.empty(call.session_id)
+        await workspace.sessions.delete(call.session_id)
+        return OK
+
+    @route("GET", f"{SESSION}/messages")
+    async def messages(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        found = await workspace.transcript.messages(call.session_id)
+        return json_reply([message_body(message) for message in found])
+
+    @route("GET", f"{SESSION}/messages/user")
+    async def session_prompts(self, call: Call) -> Reply:
+        return await self._prompts(call, call.session_id)
+
+    @route("GET", f"{WORKSPACE}/messages/user")
+    async def all_prompts(self, call: Call) -> Reply:
+        return await self._prompts(call, None)
+
+    async def _prompts(self, call: Call, session_id: SessionId | None) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        found = await workspace.transcript.user_messages(session_id)
+        return json_reply([message_body(message) for message in found])
+
+    @route("GET", f"{SESSION}/history")
+    async def history(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        return json_reply(history_rows(await workspace.store.file_versions(call.session_id)))
+
+    @route("GET", f"{SESSION}/filetracker/files")
+    async def read_files(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        marks = await workspace.store.read_marks(call.session_id)
+        return json_reply([mark.path for mark in marks])
+
+    @route("POST", f"{WORKSPACE}/filetracker/read", FileRead)
+    async def mark_read(self, call: Call) -> Reply:
+        """Note that the session has read the file. An unknown session is no error, as in the reference."""
+        workspace = self._workspaces.get(call.workspace_id)
+        session_id, path = SessionId(call.body.session_id), call.body.path
+        if path and workspace.sessions.exists(session_id):
+            mark = MarkRead(session_id, _absolute(workspace, path), int(self._clock.seconds()))
+            await workspace.store.write(mark)
+        return OK
+
+    @route("GET", f"{WORKSPACE}/filetracker/lastread")
+    async def last_read(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        path = _absolute(workspace, call.query("path"))
+        marks = await workspace.store.read_marks(SessionId(call.query("session_id")))
+        times = [mark.at for mark in marks if mark.path == path]
+        if not times:
+            return json_reply(NEVER)
+        return json_reply(datetime.fromtimestamp(times[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _absolute(workspace: Workspace, path: str) -> str:
+    return paths.normpath(paths.join(workspace.path, path))
+
+
+def _body(workspace: Workspace, session: Session) -> SessionBody:
+    return session_body(
+        session,
+        is_busy=workspace.runs.is_busy(session.id),
+        attached_clients=workspace.claims.attached(session.id),
+    )
+
+
+def _changes(body: PutSession) -> dict[str, object]:
+    """The fields that the body sets, in whichever spelling; the wire's wins over Go's."""
+    if not body.id:
+        raise SessionNotFound
+    given = {
+        "prompt_tokens": body.go_prompt_tokens,
+        "completion_tokens": body.go_completion_tokens,
+        "summary_message_id": body.go_summary_message_id,
+    }
+    for name in ("title", "prompt_tokens", "completion_tokens", "summary_message_id", "cost", "todos"):
+        if getattr(body, name) is not UNSET:
+            given[name] = getattr(body, name)
+    return {name: value for name, value in given.items() if value is not UNSET}

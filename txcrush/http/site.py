@@ -1,0 +1,171 @@
+# mypy: allow-untyped-calls
+# (Twisted's classes that are extended here carry no annotations.)
+"""The HTTP site of one listening port: its policy, its connections, and a request before it is routed."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import INTERNAL_SERVER_ERROR, TEMPORARY_REDIRECT
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+from txcrush.http import guards
+from txcrush.http.channel import CrushChannel
+from txcrush.http.guards import Policy, Refusal
+from txcrush.http.limits import FailedLogins
+from txcrush.model.errors import CrushError
+from txcrush.wire.errors import error_body
+
+PeerUid = Callable[[object], int | None]
+"""The user id of the process at the other end of a Unix socket's transport, None when the system does not tell."""
+
+
+class CrushRequest(Request):
+    """A request that the channel let in. Its body is in memory, bounded by the port's limit."""
+
+    channel: CrushChannel
+    content: BytesIO
+    defaultContentType = None
+    received_at_s = 0.0
+
+    def gotLength(self, length: int | None) -> None:  # noqa: ARG002
+        self.received_at_s = self.channel.site.reactor.seconds()
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        if self.channel.body_received(len(data)):
+            self.content.write(data)
+
+    def process(self) -> None:
+        """Send unclean paths to their clean form, hand everything else to the resources."""
+        path = self.path.decode("ascii")
+        if path.startswith("/") and not guards.is_clean(path):
+            self._redirect(guards.clean_path(path))
+        else:
+            super().process()
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Log it and answer 500 in the shape of every other error."""
+        self._log.failure("a request failed", failure=reason)
+        if self._disconnected or self.finished:
+            return reason
+        if self.startedWriting:
+            self.channel.abort()
+            return reason
+        self._answer(INTERNAL_SERVER_ERROR, b"application/json", error_body(CrushError.default))
+        return reason
+
+    def _redirect(self, path: str) -> None:
+        query = self.uri.decode("ascii").partition("?")
+        location = path + query[1] + query[2]
+        page = (
+            f'<a href="{html.escape(location)}">Temporary Redirect</a>.\n\n' if self.method in (b"GET", b"HEAD") else ""
+        )
+        self.setHeader(b"Location", location.encode("ascii"))
+        self._answer(TEMPORARY_REDIRECT, b"text/html; charset=utf-8", page.encode("ascii"))
+
+    def _answer(self, status: int, content_type: bytes, body: bytes) -> None:
+        self.setResponseCode(status)
+        self.setHeader(b"Content-Type", content_type)
+        self.setHeader(b"Content-Length", b"%d" % len(body))
+        self.write(body)
+        self.finish()
+
+
+class CrushSite(Site):
+    """A `Site` whose channels are `CrushChannel`s.
+
+    `channels` are the connections that are open. `peer_uid` is asked on Unix sockets; None means that nobody needs to
+    be asked (TCP).
+    """
+
+    requestFactory = CrushRequest
+    protocol = CrushChannel  # type: ignore[assignment]  # without Twisted's negotiating proxy: no HTTP/2 here
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self, resource: IResource, policy: Policy, clock: IReactorTime, peer_uid: PeerUid | None = None
+    ) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False, timeout=policy.limits.idle_s, reactor=clock)
+        self.policy = policy
+        self.channels: set[CrushChannel] = set()
+        self._peer_uid = peer_uid
+        self._failed_logins = FailedLogins(clock.seconds)
+        self._waiting: list[Deferred[None]] = []
+
+    def buildProtocol(self, addr: IAddress | None) -> CrushChannel | None:  # type: ignore[override]
+        """A channel, or None (the connection is closed at once) when there are too many."""
+        if len(self.channels) >= self.policy.limits.max_connections:
+            return None
+        channel: CrushChannel = super().buildProtocol(addr)
+        return channel
+
+    def admits(self, transport: object) -> bool:
+        """Whether the process at the other end runs as our own user or as root."""
+        if self._peer_uid is None:
+            return self.policy.kind == "tcp"
+        return self._peer_uid(transport) in (self.policy.own_uid, 0)
+
+    def counted(self, refusal: Refusal, peer: Any) -> Refusal:
+        """The refusal itself, or 429 when the address has sent too many wrong tokens."""
+        retry_after_s = self._failed_logins.failed(getattr(peer, "host", "")) if refusal.guessed else 0
+        return guards.too_many_guesses(retry_after_s) if retry_after_s else refusal
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"http/1.1"]
+
+    def startFactory(self) -> None:
+        """Nothing: Twisted's access log would write query strings at a level that everybody sees."""
+
+    def stopFactory(self) -> None:
+        """Nothing was started."""
+
+    def log(self, request: Any) -> None:
+        """One debug line a request, without its query."""
+        self._log.debug(
+            "{method} {path} {status} {duration_ms} ms {agent}",
+            method=request.method.decode("latin-1"),
+            path=request.uri.partition(b"?")[0].decode("latin-1"),
+            status=request.code,
+            duration_ms=round((self.reactor.seconds() - request.received_at_s) * 1000),
+            agent=(request.getHeader(b"User-Agent") or b"-").decode("latin-1"),
+        )
+
+    def note_refusal(self, status: int) -> None:
+        """One debug line for a request that was not let in; nothing that the client sent is repeated."""
+        self._log.debug("refused a request with {status}", status=status)
+
+    def close_when_idle(self) -> None:
+        """Close the connections that wait for a request, and each other one after its answer."""
+        for channel in tuple(self.channels):
+            channel.close_when_idle()
+
+    def when_empty(self) -> Deferred[None]:
+        """Fires, for each asker on its own, once no connection is open."""
+        empty: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(empty)
+        self._tell_when_empty()
+        return empty
+
+    def channel_closed(self, channel: CrushChannel) -> None:
+        """A channel's connection is gone."""
+        self.channels.discard(channel)
+        self._tell_when_empty()
+
+    def _tell_when_empty(self) -> None:
+        while self._waiting and not self.channels:
+            self._waiting.pop(0).callback(None)
+
+    def abort_all(self) -> None:
+        """Close every connection at once."""
+        for channel in tuple(self.channels):
+            channel.abort()

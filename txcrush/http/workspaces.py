@@ -1,0 +1,76 @@
+"""Routes of workspaces: create, read, leave, and what a client looks at."""
+
+from collections.abc import Callable
+
+from twisted.web.iweb import IRequest
+
+from txcrush import __version__
+from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
+from txcrush.http.client_ids import body_client_id, query_client_id
+from txcrush.http.routing import OK, Call, Reply, json_reply, route
+from txcrush.model.config import Config
+from txcrush.model.errors import BadRequest
+from txcrush.model.ids import SessionId
+from txcrush.wire.requests import CreateWorkspace, CurrentSession
+from txcrush.wire.v1 import WorkspaceBody
+
+Visible = Callable[[IRequest, Config], Config]
+"""The configuration as this request's connection may see it: keys are redacted on TCP."""
+
+
+class WorkspaceRoutes:
+    """One route family; `visible` decides what of a configuration is shown."""
+
+    def __init__(self, workspaces: Workspaces, visible: Visible, shows_env: Callable[[IRequest], bool]) -> None:
+        self._workspaces = workspaces
+        self._visible = visible
+        self._shows_env = shows_env
+
+    @route("GET", "/v1/workspaces")
+    def list(self, call: Call) -> Reply:
+        return json_reply([self._body(call, workspace) for workspace in self._workspaces.list()])
+
+    @route("POST", "/v1/workspaces", CreateWorkspace)
+    async def create(self, call: Call) -> Reply:
+        asked: CreateWorkspace = call.body
+        if not asked.path:
+            raise BadRequest("path is required")
+        request = WorkspaceRequest(
+            path=asked.path,
+            client_id=body_client_id(asked.client_id),
+            data_dir=asked.data_dir,
+            debug=asked.debug,
+            yolo=asked.yolo,
+            env=tuple(asked.env),
+            channels=tuple(asked.channels),
+        )
+        return json_reply(self._body(call, await self._workspaces.create(request)))
+
+    @route("GET", "/v1/workspaces/<workspace_id>")
+    def get(self, call: Call) -> Reply:
+        return json_reply(self._body(call, self._workspaces.get(call.workspace_id)))
+
+    @route("DELETE", "/v1/workspaces/<workspace_id>")
+    def release(self, call: Call) -> Reply:
+        self._workspaces.release(call.workspace_id, query_client_id(call))
+        return OK
+
+    @route("POST", "/v1/workspaces/<workspace_id>/current-session", CurrentSession, check=query_client_id)
+    def current_session(self, call: Call) -> Reply:
+        workspace = self._workspaces.get(call.workspace_id)
+        workspace.claims.look_at(query_client_id(call), SessionId(call.body.session_id))
+        return OK
+
+    def _body(self, call: Call, workspace: Workspace) -> WorkspaceBody:
+        config = workspace.settings.config
+        return WorkspaceBody(
+            id=workspace.id,
+            path=workspace.path,
+            yolo=workspace.skip_permissions,
+            debug=config.options.debug,
+            data_dir=workspace.settings.data_dir,
+            version=__version__,
+            config=self._visible(call.request, config),
+            env=workspace.env if self._shows_env(call.request) else (),
+            channels=workspace.channels,
+        )

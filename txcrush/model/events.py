@@ -1,0 +1,92 @@
+"""What the event stream carries: a kind, a change and a payload."""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from txcrush.model.ids import MessageId, RunId, SessionId, WorkspaceId
+from txcrush.model.messages import Message
+from txcrush.model.sessions import FileVersion, Session
+
+
+class Change(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+class EventKind(StrEnum):
+    SESSION = "session"
+    MESSAGE = "message"
+    FILE = "file"
+    PERMISSION_REQUEST = "permission_request"
+    PERMISSION_NOTIFICATION = "permission_notification"
+    QUESTION_BATCH_REQUEST = "question_batch_request"
+    QUESTION_BATCH_NOTIFICATION = "question_batch_notification"
+    AGENT_EVENT = "agent_event"
+    RUN_COMPLETE = "run_complete"
+    MCP_EVENT = "mcp_event"
+    LSP_EVENT = "lsp_event"
+    SKILLS_EVENT = "skills_event"
+    CONFIG_CHANGED = "config_changed"
+
+
+class RunComplete(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The terminal event of a run; the key order is the wire's."""
+
+    session_id: SessionId
+    run_id: RunId = RunId("")
+    message_id: MessageId
+    text: str = ""
+    error: str = ""
+    cancelled: bool = False
+
+
+class AgentEventType(StrEnum):
+    FINISHED = "agent_finished"
+    ERROR = "error"
+
+
+class AgentEvent(Struct, frozen=True, kw_only=True):
+    type: AgentEventType
+    session_id: SessionId
+    error: str = ""
+    run_id: RunId = RunId("")
+    session_title: str = ""
+
+
+class ConfigChanged(Struct, frozen=True):
+    workspace_id: WorkspaceId
+
+
+Payload: TypeAlias = Session | Message | FileVersion | RunComplete | AgentEvent | ConfigChanged
+
+
+class Event(Struct, frozen=True):
+    """One event.
+
+    `key` names the thing that changed. `replaceable` events (a growing message) may be replaced by a newer one of the
+    same kind and key while they wait for a slow reader; all others reach every reader.
+    """
+
+    kind: EventKind
+    change: Change
+    payload: Payload
+    key: str = ""
+    replaceable: bool = False
+
+
+class LoggedEvent(Struct, frozen=True, kw_only=True):
+    """An event as the durable log keeps it.
+
+    `seq` strictly increases per data directory, across restarts. `body` is the event's JSON, or empty for a message
+    update: its state is the message's own row, so growing text is never stored twice.
+    """
+
+    seq: int
+    kind: EventKind
+    change: Change
+    key: str
+    body: bytes
+    at: int

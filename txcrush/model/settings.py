@@ -1,0 +1,25 @@
+"""The server's own settings: flags and `TXCRUSH_*` variables, never a configuration file."""
+
+from msgspec import Struct
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """Everything that `twist crush` and `txcrush serve` can be told.
+
+    `listen` holds Twisted endpoint strings, `host` a URL of the reference's forms (`unix:///PATH`, `tcp://HOST:PORT`).
+    Durations are seconds; `idle_exit_s` None means never.
+    """
+
+    host: str = ""
+    listen: tuple[str, ...] = ()
+    state_dir: str = ""
+    token_file: str = ""
+    no_token: bool = False
+    plaintext: bool = False
+    host_allow: tuple[str, ...] = ()
+    trust_projects: bool = False
+    allow_private_fetch: bool = False
+    replaceable: bool = False
+    idle_exit_s: float | None = None
+    detach_grace_s: float = 10.0
+    create_grace_s: float = 30.0

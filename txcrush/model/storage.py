@@ -1,0 +1,103 @@
+"""The changes that the store is asked to make. A list of them is one transaction."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from txcrush.model.events import LoggedEvent
+from txcrush.model.ids import MessageId, RunId, SessionId
+from txcrush.model.messages import Message
+from txcrush.model.runs import RunEnd
+from txcrush.model.sessions import FileVersion, Session
+
+
+class PutSession(Struct, frozen=True):
+    """Create the session or replace all its columns."""
+
+    session: Session
+
+
+class DeleteSession(Struct, frozen=True):
+    """Delete the session with its messages, file versions and read marks. Its children and runs stay."""
+
+    session_id: SessionId
+
+
+class PutMessage(Struct, frozen=True):
+    """Create the message or replace it. `finished_at` follows from the finish part (NULL for a time of 0)."""
+
+    message: Message
+
+
+class DeleteMessage(Struct, frozen=True):
+    message_id: MessageId
+
+
+class StartRun(Struct, frozen=True):
+    """The run's user message is stored."""
+
+    run_id: RunId
+    user_message_id: MessageId
+
+
+class BeginRun(Struct, frozen=True):
+    """A provider request of the run may go out from now on: a restart must not start it again."""
+
+    run_id: RunId
+    at: int
+
+
+class EndRun(Struct, frozen=True):
+    """The run's one terminal state. A second one for the same run fails the whole transaction."""
+
+    run_id: RunId
+    end: RunEnd
+
+
+class AppendEvent(Struct, frozen=True):
+    """Append to the durable event log; an older update of the same message leaves the log."""
+
+    event: LoggedEvent
+
+
+class PutFileVersion(Struct, frozen=True):
+    version: FileVersion
+
+
+class MarkRead(Struct, frozen=True):
+    """The session has read the file (absolute path) at this time, Unix seconds."""
+
+    session_id: SessionId
+    path: str
+    at: int
+
+
+StoreChange: TypeAlias = (
+    PutSession
+    | DeleteSession
+    | PutMessage
+    | DeleteMessage
+    | StartRun
+    | BeginRun
+    | EndRun
+    | AppendEvent
+    | PutFileVersion
+    | MarkRead
+)
+
+
+class StoreHead(Struct, frozen=True):
+    """Where a data directory stands when it is opened.
+
+    `generation` names the data directory's event log (it stands in event ids), `seq` is the last event's number,
+    `position` the last accept sequence of a run.
+    """
+
+    generation: str
+    seq: int
+    position: int
+
+
+class ReadMark(Struct, frozen=True):
+    path: str
+    at: int

@@ -1,0 +1,158 @@
+"""What the core asks of the edges. Protocols only, no logic.
+
+Every port has a contract suite in `tests/contracts` that the fake in `txcrush.testing` and the real adapter both pass.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from txcrush.model.config import Config, ProviderConfig
+from txcrush.model.events import Event, LoggedEvent
+from txcrush.model.ids import MessageId, RunId, SessionId
+from txcrush.model.messages import Message
+from txcrush.model.providers import ModelReply, ModelRequest
+from txcrush.model.runs import RunRecord
+from txcrush.model.sessions import FileVersion, Session
+from txcrush.model.storage import ReadMark, StoreChange, StoreHead
+from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
+
+Clock: TypeAlias = IReactorTime
+"""Time: `twisted.internet.task.Clock` in tests. `seconds()` is Unix time (an asyncio reactor's own is monotonic, so
+wiring hands in a wall clock)."""
+
+NewId = Callable[[], str]
+"""Mints a random UUID (version 4) as text."""
+
+EncodeEvent = Callable[[Event], bytes]
+"""Turns an event into the JSON of its envelope, once: these bytes go to the log and to every subscriber."""
+
+
+class Store(Protocol):
+    """One data directory's database.
+
+    Writes are kept in the order of their calls. A write's Deferred fires when it is durable, and fails with
+    `StorageFailed` when it is not (nothing of that write is kept then). Cancelling a Deferred does not undo a write.
+    Reads see every write that was called before them.
+    """
+
+    def head(self) -> StoreHead:
+        """Where the data directory stood when it was opened."""
+
+    def write(self, *changes: StoreChange) -> "Deferred[None]":
+        """Make the changes in one transaction."""
+
+    def accept_run(self, record: RunRecord) -> "Deferred[RunRecord | None]":
+        """Insert the run and fire with None, or fire with the record that holds its id already and change nothing."""
+
+    def run(self, run_id: RunId) -> "Deferred[RunRecord | None]":
+        """The run, ended or not, or None."""
+
+    def unfinished_runs(self) -> "Deferred[list[RunRecord]]":
+        """Every run without an end, by position."""
+
+    def sessions(self) -> "Deferred[list[Session]]":
+        """Every session, children too, in no order."""
+
+    def messages(self, session_id: SessionId) -> "Deferred[list[Message]]":
+        """The session's messages, oldest first (creation second, then insertion)."""
+
+    def user_messages(self, session_id: SessionId | None) -> "Deferred[list[Message]]":
+        """Messages of role user, newest first, of one session or (None) of all."""
+
+    def message(self, message_id: MessageId) -> "Deferred[Message | None]":
+        """One message, or None."""
+
+    def file_versions(self, session_id: SessionId) -> "Deferred[list[FileVersion]]":
+        """The session's file versions, by version, then creation."""
+
+    def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
+        """The files that the session has read, latest first."""
+
+    def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
+        """Logged events with a larger number, in order, at most `limit`.
+        Fails with `CursorTooOld` where retention has removed some of them."""
+
+    def close(self) -> "Deferred[None]":
+        """Fires when every write called before is durable and the files are released."""
+
+
+class OpenStore(Protocol):
+    """Opens a data directory's database; fails with `StorageFailed` when it cannot be used."""
+
+    def __call__(self, data_dir: str) -> "Deferred[Store]": ...
+
+
+class StreamSink(Protocol):
+    """Where a provider puts what the model says, as it comes. Called on the reactor thread, never re-entered."""
+
+    def text(self, delta: str) -> None:
+        """More answer text."""
+
+    def reasoning(self, delta: str) -> None:
+        """More reasoning."""
+
+    def reasoning_ended(self, signature: str = "") -> None:
+        """The reasoning block is complete; `signature` is the provider's seal on it, where it has one."""
+
+    def tool_started(self, call_id: str, name: str) -> None:
+        """The model begins to write a tool call."""
+
+    def tool_call(self, call_id: str, name: str, arguments: str) -> None:
+        """A tool call is complete; `arguments` is the text that the model wrote, JSON or not."""
+
+
+class Provider(Protocol):
+    """A model provider's wire."""
+
+    def stream(self, request: ModelRequest, sink: StreamSink) -> "Deferred[ModelReply]":
+        """Ask the model; what it says goes to the sink.
+
+        Fails with `ProviderError`. Cancelling the Deferred closes the connection at once; nothing reaches the sink
+        after that.
+        """
+
+
+class BuildProvider(Protocol):
+    """Makes the provider of a configuration entry, expanding its templates."""
+
+    def __call__(self, config: ProviderConfig) -> Provider:
+        """Raises `ConfigInvalid` where the entry cannot be used."""
+
+
+class Tool(Protocol):
+    """Something the model can call."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        """How the tool is offered to the model."""
+
+    def run(self, use: ToolUse) -> "Deferred[ToolOutput]":
+        """Do it. What the model should know of a failure is an output with `is_error`; a failed Deferred fails the
+        turn. Cancelling the Deferred stops the work and everything that it started."""
+
+
+class ConfigFiles(Protocol):
+    """The files that a configuration is read from and written to."""
+
+    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> "Deferred[Config]":
+        """The merged configuration of the directory; `data_dir` is the client's override, or empty. `reload` says that
+        the workspace is open already. Fails with `ConfigInvalid`."""
+
+    def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> "Deferred[None]":
+        """Set and remove dotted keys in the scope's file (1 = the workspace's, any other = the user's)."""
+
+
+class ProjectFiles(Protocol):
+    """What a turn reads of the project: facts for the system prompt."""
+
+    def context(self, path: str, config: Config) -> "Deferred[str]":
+        """The context files of the project and of the user, each with its path, as text for the system prompt."""
+
+    def needs_init(self, path: str, data_dir: str) -> "Deferred[bool]":
+        """Whether the project holds something but no context file, and nobody has declined to make one."""
+
+    def mark_initialized(self, data_dir: str) -> "Deferred[None]":
+        """Make `needs_init` false from now on."""

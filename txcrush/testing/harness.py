@@ -1,0 +1,191 @@
+"""A whole server without a socket: real services over a store in memory, a scripted model and a clock of the test's."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
+
+from txcrush.core.events import EventLog, Frame
+from txcrush.core.instructions import TITLE, Facts
+from txcrush.core.opening import Edges, Opener
+from txcrush.core.sessions import Sessions
+from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
+from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.model.ids import ClientId
+from txcrush.model.messages import FinishReason
+from txcrush.model.providers import ModelReply, ModelRequest, SystemTurn, Usage
+from txcrush.ports import Store, StreamSink, Tool
+from txcrush.testing.memory_store import MemoryStore
+from txcrush.testing.scripted_provider import ScriptedProvider, Step
+from txcrush.wire.json import parse_object
+from txcrush.wire.sse import frame
+from txcrush.wire.v1 import encode_event
+
+NOW_S = 1_800_000_000.0
+CLIENT = ClientId("11111111-1111-4111-8111-111111111111")
+
+
+def model(model_id: str, **changes: object) -> Model:
+    """A model that costs 1 and 2 dollars per million tokens."""
+    values: dict[str, object] = {
+        "id": model_id,
+        "name": model_id.title(),
+        "cost_per_1m_in": 1.0,
+        "cost_per_1m_out": 2.0,
+        "cost_per_1m_in_cached": 0.0,
+        "cost_per_1m_out_cached": 0.0,
+        "context_window": 200_000,
+        "default_max_tokens": 4096,
+        "can_reason": False,
+        "supports_attachments": False,
+    }
+    return Model(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def configuration(*models: Model, data_dir: str = "/project/.crush") -> Config:
+    """One provider, `scripted`, whose first model is the large one and whose last is the small one."""
+    known = models or (model("large"), model("small"))
+    provider = ProviderConfig("scripted", "Scripted", "http://scripted.invalid", "openai-compat", models=known)
+    return Config(
+        models={
+            "large": SelectedModel(known[0].id, "scripted"),
+            "small": SelectedModel(known[-1].id, "scripted"),
+        },
+        providers={"scripted": provider},
+        options=Options(tui=TuiOptions(), data_directory=data_dir),
+    )
+
+
+class MemoryConfigFiles:
+    """A configuration that is handed in. `changes` holds what clients have changed, in order."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.changes: list[tuple[int, dict[str, object], tuple[str, ...]]] = []
+
+    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[Config]:
+        return succeed(self.config)
+
+    def change(self, scope: int, data_dir: str, sets: dict[str, object], removes: Sequence[str]) -> Deferred[None]:
+        self.changes.append((scope, dict(sets), tuple(removes)))
+        return succeed(None)
+
+
+class NoProjectFiles:
+    """A project without context files."""
+
+    def context(self, path: str, config: Config) -> Deferred[str]:
+        return succeed("")
+
+    def needs_init(self, path: str, data_dir: str) -> Deferred[bool]:
+        return succeed(False)
+
+    def mark_initialized(self, data_dir: str) -> Deferred[None]:
+        return succeed(None)
+
+
+class Listener:
+    """A subscriber that keeps what it hears, decoded."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.ended = False
+
+    def deliver(self, frame: Frame) -> None:
+        self.frames.append(frame)
+
+    def end(self) -> None:
+        self.ended = True
+
+    @property
+    def events(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Kind, change and payload of every event, in order."""
+        return [_taken_apart(one) for one in self.frames]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The payloads of one kind."""
+        return [payload for named, _, payload in self.events if named == kind]
+
+
+def _taken_apart(one: Frame) -> tuple[str, str, dict[str, Any]]:
+    envelope: dict[str, Any] = parse_object(one.data.removeprefix(b"data: ").decode())
+    return envelope["type"], envelope["payload"]["type"], envelope["payload"]["payload"]
+
+
+class TitlesAside:
+    """A provider that answers requests for titles itself, so that a script need not know of them."""
+
+    def __init__(self, provider: ScriptedProvider, title: str) -> None:
+        self._provider = provider
+        self._title = title
+
+    def stream(self, request: ModelRequest, sink: StreamSink) -> Deferred[ModelReply]:
+        if SystemTurn(TITLE) not in request.turns:
+            return self._provider.stream(request, sink)
+        sink.text(self._title)
+        return succeed(ModelReply(finish=FinishReason.END_TURN, usage=Usage(input=30, output=5, total=35)))
+
+
+class Harness:
+    """A server whose edges are fakes.
+
+    `provider` plays its script for every request but those for titles: each title is `A Title`. `stores` keeps the data directories: hand it to a second harness to see a restart.
+    """
+
+    def __init__(
+        self,
+        steps: Iterable[Step] = (),
+        *,
+        config: Config | None = None,
+        tools: Sequence[Tool] = (),
+        stores: dict[str, MemoryStore] | None = None,
+        idle_exit_s: float | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW_S)
+        self.provider = ScriptedProvider(steps, self.clock)
+        self.config_files = MemoryConfigFiles(config or configuration())
+        self.stores = {} if stores is None else stores
+        self.stopped = 0
+        self._tools = tools
+        self._ids = (f"00000000-0000-4000-8000-{number:012d}" for number in itertools.count(1))
+        self.workspaces = Workspaces(
+            Opener(self._edges()),
+            succeed,
+            self.clock,
+            lambda: next(self._ids),
+            idle_exit_s=idle_exit_s,
+            stop=self._stop,
+        )
+
+    def open(self, path: str = "/project", client: ClientId = CLIENT, **changes: object) -> "Deferred[Workspace]":
+        """Create or join a workspace."""
+        request = WorkspaceRequest(path=path, client_id=client, **changes)  # type: ignore[arg-type]
+        return Deferred.fromCoroutine(self.workspaces.create(request))
+
+    def _edges(self) -> Edges:
+        return Edges(
+            open_store=self._open_store,
+            config_files=self.config_files,
+            project_files=NoProjectFiles(),
+            build_provider=lambda _config: TitlesAside(self.provider, "A Title"),
+            make_tools=self._make_tools,
+            parse_object=parse_object,
+            encode_event=encode_event,
+            frame=frame,
+            clock=self.clock,
+            new_id=lambda: next(self._ids),
+            facts=lambda path: Facts(path, "test", "1/2/2027"),
+            graces=(30.0, 10.0),
+        )
+
+    def _open_store(self, data_dir: str) -> Deferred[Store]:
+        return succeed(self.stores.setdefault(data_dir, MemoryStore()))
+
+    def _make_tools(self, _sessions: Sessions, _events: EventLog) -> Sequence[Tool]:
+        return self._tools
+
+    def _stop(self) -> None:
+        self.stopped += 1

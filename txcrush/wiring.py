@@ -1,0 +1,221 @@
+"""Puts the server together, top to bottom, once. The only module that knows every layer."""
+
+import os
+import platform
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from os import path as paths
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.web.iweb import IRequest
+from zope.interface import implementer
+
+from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
+from txcrush.adapters.config_paths import in_work_tree
+from txcrush.adapters.project_files import DiskProjectFiles
+from txcrush.adapters.providers import ProviderBuilder, offline_config
+from txcrush.adapters.sqlite import SqliteOpener
+from txcrush.adapters.tools.todos import Todos
+from txcrush.core.events import EventLog
+from txcrush.core.expansion import expand
+from txcrush.core.instructions import Facts
+from txcrush.core.observers import OneShot
+from txcrush.core.opening import Edges, Opener
+from txcrush.core.sessions import Sessions
+from txcrush.core.workspaces import Workspaces
+from txcrush.http.agent import AgentRoutes
+from txcrush.http.config import ConfigRoutes
+from txcrush.http.events import EventRoutes
+from txcrush.http.extensions import ExtensionRoutes
+from txcrush.http.listening import Listening, listen
+from txcrush.http.permissions import PermissionRoutes
+from txcrush.http.project import ProjectRoutes
+from txcrush.http.prompts import PromptRoutes
+from txcrush.http.routing import build_app
+from txcrush.http.sessions import SessionRoutes
+from txcrush.http.system import SystemRoutes
+from txcrush.http.workspaces import WorkspaceRoutes
+from txcrush.model.config import Config
+from txcrush.model.settings import ServerSettings
+from txcrush.ports import Tool
+from txcrush.wire.config import redacted
+from txcrush.wire.json import encode_text, parse_object
+from txcrush.wire.sse import frame
+from txcrush.wire.v1 import encode_event
+
+log = Logger()
+
+
+@implementer(IReactorTime)
+class WallClock:
+    """A reactor's delayed calls with Unix time: an asyncio reactor counts from the start of the machine."""
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+
+    def seconds(self) -> float:
+        return time.time()
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> IDelayedCall:
+        return self._reactor.callLater(delay, callable, *args, **kwargs)
+
+    def getDelayedCalls(self) -> Any:
+        return self._reactor.getDelayedCalls()
+
+
+class Server(Service):
+    """The whole server; what `lifetime.Lifetime` runs."""
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        begin_listening: Callable[[], Deferred[Listening]],
+        close: Callable[[], Deferred[Any]],
+    ) -> None:
+        self._workspaces = workspaces
+        self._begin_listening = begin_listening
+        self._close = close
+        self._listening: Listening | None = None
+        self._started: OneShot[None] = OneShot()
+        self._failure: Exception | None = None
+
+    def startService(self) -> None:
+        super().startService()  # type: ignore[no-untyped-call]
+        Deferred.fromCoroutine(self._start())
+
+    def when_started(self) -> Deferred[None]:
+        """Fires once requests are answered; fails with what prevents that."""
+        started = self._started.when()
+        if self._failure is not None:
+            self._started.fail_waiting(self._why)
+        return started
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more, end the runs, then the streams, then the rest; fires when everything is parked."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        try:
+            self._listening = await self._begin_listening()
+        except Exception as error:
+            self._failure = error
+            self._started.fail_waiting(self._why)
+            return
+        for address in self._listening.addresses:
+            log.info("listening on {address}", address=address)
+        self._started.fire(None)
+
+    async def _stop(self) -> None:
+        if self._listening is not None:
+            await self._listening.stop_accepting()
+        await self._workspaces.stop()
+        if self._listening is not None:
+            await self._listening.close_connections()
+        await self._close()
+
+    def _why(self) -> Exception:
+        assert self._failure is not None
+        return self._failure
+
+
+def build_server(
+    reactor: Any, settings: ServerSettings, environ: Mapping[str, str], stop: Callable[[], None]
+) -> Server:
+    """Construct everything. `stop` is called when the server wants the process to end."""
+    clock = WallClock(reactor)
+
+    def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
+
+    files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
+    providers = ProviderBuilder(
+        reactor, clock=clock, environ=environ, expand=lambda value: expand(value, environ), new_id=_new_id
+    )
+    edges = Edges(
+        open_store=SqliteOpener(reactor, clock, environ),
+        config_files=JsonConfigFiles(reactor, _config_settings(settings, environ)),
+        project_files=files,
+        build_provider=providers,
+        make_tools=_tools,
+        parse_object=parse_object,
+        encode_event=encode_event,
+        frame=frame,
+        clock=clock,
+        new_id=_new_id,
+        facts=_facts,
+        graces=(settings.create_grace_s, settings.detach_grace_s),
+    )
+    workspaces = Workspaces(
+        Opener(edges),
+        lambda path: in_thread(paths.realpath, path),
+        clock,
+        _new_id,
+        idle_exit_s=settings.idle_exit_s,
+        stop=stop,
+    )
+    families = [
+        SystemRoutes(workspaces, replaceable=settings.replaceable),
+        WorkspaceRoutes(workspaces, _visible, _is_local),
+        SessionRoutes(workspaces, clock),
+        PromptRoutes(workspaces, clock),
+        AgentRoutes(workspaces),
+        EventRoutes(workspaces, clock),
+        PermissionRoutes(workspaces),
+        ConfigRoutes(workspaces, _visible),
+        ProjectRoutes(workspaces, files),
+        ExtensionRoutes(workspaces),
+    ]
+    resource = build_app(families, in_thread).resource()
+
+    def begin_listening() -> Deferred[Listening]:
+        return Deferred.fromCoroutine(
+            listen(clock, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
+        )
+
+    return Server(workspaces, begin_listening, providers.close)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> ConfigSettings:
+    return ConfigSettings(
+        env=environ,
+        trust_projects=settings.trust_projects,
+        server_in_git=in_work_tree(os.getcwd()),
+        offline=offline_config(),
+    )
+
+
+def _tools(sessions: Sessions, _events: EventLog) -> list[Tool]:
+    return [Todos(sessions, encode_text)]
+
+
+def _facts(path: str) -> Facts:
+    now = datetime.now()
+    return Facts(
+        working_dir=path,
+        platform=platform.system().lower(),
+        date=f"{now.month}/{now.day}/{now.year}",
+        is_git_repo=paths.exists(paths.join(path, ".git")),
+    )
+
+
+def _is_local(request: IRequest) -> bool:
+    """Whether the request came over the Unix socket, whose peers are the user's own processes."""
+    return isinstance(request.getHost(), UNIXAddress)
+
+
+def _visible(request: IRequest, config: Config) -> Config:
+    return config if _is_local(request) else redacted(config)
