@@ -19,11 +19,12 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
+from txcrush import __version__
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
-from txcrush.adapters.sqlite import SqliteOpener
+from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
 from txcrush.adapters.tools.todos import Todos
 from txcrush.core.events import EventLog
 from txcrush.core.expansion import expand
@@ -142,7 +143,7 @@ def build_server(
         reactor, clock=clock, environ=environ, expand=lambda value: expand(value, environ), new_id=_new_id
     )
     edges = Edges(
-        open_store=SqliteOpener(reactor, clock, environ),
+        open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),
         config_files=JsonConfigFiles(reactor, _config_settings(settings, environ)),
         project_files=files,
         build_provider=providers,
@@ -179,7 +180,7 @@ def build_server(
 
     def begin_listening() -> Deferred[Listening]:
         return Deferred.fromCoroutine(
-            listen(clock, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
+            listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
         )
 
     return Server(workspaces, begin_listening, providers.close)
@@ -196,6 +197,11 @@ def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> Co
         server_in_git=in_work_tree(os.getcwd()),
         offline=offline_config(),
     )
+
+
+def _open_settings(environ: Mapping[str, str]) -> OpenSettings:
+    skips_lock = environ.get("CRUSH_SKIP_DATADIR_LOCK", "").lower() in ("1", "t", "true")
+    return OpenSettings(__version__, skips_lock)
 
 
 def _tools(sessions: Sessions, _events: EventLog) -> list[Tool]:

@@ -1,1 +1,6 @@
 """The store on SQLite: one writer thread, a few readers, numbered migrations."""
+
+from txcrush.adapters.sqlite.files import OpenSettings
+from txcrush.adapters.sqlite.store import OpenSqliteStore, SqliteStore
+
+__all__ = ["OpenSettings", "OpenSqliteStore", "SqliteStore"]

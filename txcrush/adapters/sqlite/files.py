@@ -21,11 +21,14 @@ READERS = 2
 _WAL_LIMIT = 16 * 1024 * 1024  # what a checkpoint leaves of the WAL file, in bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class OpenSettings:
     """How a data directory is opened.
 
-    `vfs` is the name of an SQLite VFS, empty for the default: `unix-dotfile` serves file systems without locks.
+    `version` is the program's, for whoever finds the directory locked; `skip_lock` opens without the lock.
+    `busy_timeout_s` is how long another process may hold the database. `vfs` names an SQLite VFS, empty for the
+    default: `unix-dotfile` serves file systems without locks. `migrations` are the SQL scripts of the schema, None for
+    those of the package.
     """
 
     version: str
@@ -79,7 +82,7 @@ def _open_database(
     path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack
 ) -> Files:
     migrations = migrate.scripts() if settings.migrations is None else settings.migrations
-    migrate.refuse_newer(path, len(migrations))
+    migrate.refuse_unknown(path, len(migrations))
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     writer = _connect(path, settings, undo)
     journal_mode = _choose_journal(writer)

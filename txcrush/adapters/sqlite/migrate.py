@@ -18,8 +18,8 @@ def scripts() -> tuple[str, ...]:
     return tuple(entry.read_text(encoding="utf-8") for entry in found)
 
 
-def refuse_newer(path: str, known: int) -> None:
-    """Raise `StorageFailed` for a database of a later program, without changing a byte of the directory.
+def refuse_unknown(path: str, known: int) -> None:
+    """Raise `StorageFailed` for a database of a later or another program, without changing a byte of the directory.
 
     A database with nothing in its WAL is read as immutable, so that SQLite makes no files of its own.
     """
@@ -28,7 +28,7 @@ def refuse_newer(path: str, known: int) -> None:
     has_wal = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
     connection = sqlite3.connect(f"{uri(path)}?{'mode=ro' if has_wal else 'immutable=1'}", uri=True)
     try:
-        _refuse_newer(connection, path, known)
+        _refuse_unknown(connection, path, known)
     finally:
         connection.close()
 
@@ -38,10 +38,8 @@ def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str]
 
     The connection is in autocommit mode. Raises `StorageFailed` or SQLite's errors.
     """
-    _refuse_newer(connection, path, len(migrations))
+    _refuse_unknown(connection, path, len(migrations))
     version = _version(connection)
-    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
-        raise StorageFailed(f"{path} is not a database of txcrush: move it away")
     if 0 < version < len(migrations):
         _back_up(connection, f"{path}.backup-{version}")
     for number, script in enumerate(migrations[version:], version + 1):
@@ -49,12 +47,14 @@ def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str]
 
 
 def uri(path: str) -> str:
-    """The path as an SQLite URI without parameters."""
-    return "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    """The absolute path as an SQLite URI without parameters."""
+    return "file://" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-def _refuse_newer(connection: sqlite3.Connection, path: str, known: int) -> None:
+def _refuse_unknown(connection: sqlite3.Connection, path: str, known: int) -> None:
     version = _version(connection)
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        raise StorageFailed(f"{path} is not a database of txcrush: move it away")
     if version > known:
         raise StorageFailed(
             f"{path} was written by a newer txcrush (schema {version}, this program knows {known}): upgrade txcrush"

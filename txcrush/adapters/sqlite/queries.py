@@ -58,10 +58,8 @@ def messages(connection: Connection, session_id: SessionId) -> list[Message]:
 
 
 def user_messages(connection: Connection, session_id: SessionId | None) -> list[Message]:
-    where, parameters = "role = 'user'", ()
-    if session_id is not None:
-        where, parameters = "role = 'user' AND session_id = ?", (session_id,)
-    found = connection.execute(f"{_MESSAGES} WHERE {where} {_NEWEST_FIRST}", parameters)
+    where = "role = 'user'" if session_id is None else "role = 'user' AND session_id = :session_id"
+    found = connection.execute(f"{_MESSAGES} WHERE {where} {_NEWEST_FIRST}", {"session_id": session_id})
     return [rows.message_of(row) for row in found]
 
 

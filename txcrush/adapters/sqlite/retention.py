@@ -44,8 +44,11 @@ class Retention:
         """Remove a step's worth of what is too old or too much; stays due while more may be left."""
         cut, rows = self._cut(connection)
         if cut is not None:
-            connection.execute("INSERT INTO meta SELECT ?, max(seq) FROM events WHERE true "
-                               "ON CONFLICT (key) DO UPDATE SET value = excluded.value", (LAST_SEQ,))
+            connection.execute(
+                "INSERT INTO meta SELECT ?, max(seq) FROM events WHERE true "
+                "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (LAST_SEQ,),
+            )
             connection.execute(_PUT_META, (TRIMMED_SEQ, str(cut)))
             connection.execute("DELETE FROM events WHERE seq <= ?", (cut,))
         if rows < _STEP_ROWS:

@@ -1,0 +1,63 @@
+"""A few threads that read, each with its own connection, so that a long list blocks neither writes nor short reads."""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeAlias
+
+from twisted.internet.defer import Deferred
+
+from txcrush.adapters.sqlite.answers import CallFromThread, answer
+from txcrush.adapters.sqlite.failures import storage_failure
+from txcrush.model.errors import CrushError
+
+Query: TypeAlias = Callable[[sqlite3.Connection], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    query: Query
+    deferred: "Deferred[Any]"
+
+
+class Readers:
+    """The reading threads and their common queue."""
+
+    def __init__(self, connections: Sequence[sqlite3.Connection], call_from_thread: CallFromThread, name: str) -> None:
+        self._call_from_thread = call_from_thread
+        self._queue: SimpleQueue[_Read | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._run, args=(connection,), name=name, daemon=True) for connection in connections
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def read(self, query: Query, deferred: "Deferred[Any]") -> None:
+        """Fire the Deferred with what the query returns. May be called on any thread."""
+        self._queue.put(_Read(query, deferred))
+
+    def stop_and_join(self) -> None:
+        """Answer what is queued, then end the threads. Blocks: not for the reactor's thread."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, connection: sqlite3.Connection) -> None:
+        while (read := self._queue.get()) is not None:
+            if not read.deferred.called:  # else the asker has gone, which may be noticed too late but not too early
+                self._call_from_thread(answer, [(read.deferred, ask(connection, read.query))])
+
+
+def ask(connection: sqlite3.Connection, query: Query) -> Any:
+    """The query's result, or the error to fail with."""
+    try:
+        return query(connection)
+    except CrushError as error:
+        return error
+    except Exception as error:  # whatever it is, it is the asker's answer and the thread lives on
+        return storage_failure(error)

@@ -1,0 +1,218 @@
+"""The store of a data directory, on SQLite.
+
+Theory. All writes go through one thread in the order of their calls, and all that queued up is one commit. Reads run
+on other threads. A read sees every write called before it: where such a write is still under way, the read waits
+behind it in the writer's queue, else it goes to the readers at once. The reactor's thread never touches the disk.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from os.path import abspath
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+
+from txcrush.adapters.sqlite import queries
+from txcrush.adapters.sqlite.answers import answer, asker
+from txcrush.adapters.sqlite.changes import accept_run, apply_changes
+from txcrush.adapters.sqlite.files import Files, OpenSettings, open_files
+from txcrush.adapters.sqlite.readers import Query, Readers
+from txcrush.adapters.sqlite.retention import Retention
+from txcrush.adapters.sqlite.writer import Work, Writer
+from txcrush.model.errors import StorageFailed
+from txcrush.model.events import LoggedEvent
+from txcrush.model.ids import MessageId, RunId, SessionId
+from txcrush.model.messages import Message
+from txcrush.model.runs import RunRecord
+from txcrush.model.sessions import FileVersion, Session
+from txcrush.model.storage import ReadMark, StoreChange, StoreHead
+from txcrush.ports import NewId, OpenStore, Store
+
+LOG_BYTES = 64 * 1024 * 1024
+LOG_AGE_S = 7 * 24 * 3600
+PENDING_LIMIT = 10_000
+
+
+class SqliteStore:
+    """One open data directory. The methods are called on the reactor's thread."""
+
+    def __init__(
+        self, reactor: IReactorThreads, files: Files, retention: Retention, released: Callable[[], None]
+    ) -> None:
+        self._reactor = reactor
+        self._files = files
+        self._retention = retention
+        self._released = released
+        self._writer = Writer(files.writer, reactor.callFromThread, retention, f"write {files.path}")
+        self._readers = Readers(files.readers, reactor.callFromThread, f"read {files.path}")
+        self._reading = 0
+        self._closed = False
+        self._is_released = False
+        self._closers: list[Deferred[None]] = []
+        self._writer.start()
+        self._readers.start()
+
+    @property
+    def journal_mode(self) -> str:
+        """`wal`, or what the file system gave instead."""
+        return self._files.journal_mode
+
+    def head(self) -> StoreHead:
+        return self._files.head
+
+    def write(self, *changes: StoreChange) -> "Deferred[None]":
+        return self._write(partial(self._apply, changes=changes))
+
+    def accept_run(self, record: RunRecord) -> "Deferred[RunRecord | None]":
+        return self._write(partial(accept_run, record=record))
+
+    def run(self, run_id: RunId) -> "Deferred[RunRecord | None]":
+        return self._read(partial(queries.run, run_id=run_id))
+
+    def unfinished_runs(self) -> "Deferred[list[RunRecord]]":
+        return self._read(queries.unfinished_runs)
+
+    def sessions(self) -> "Deferred[list[Session]]":
+        return self._read(queries.sessions)
+
+    def messages(self, session_id: SessionId) -> "Deferred[list[Message]]":
+        return self._read(partial(queries.messages, session_id=session_id))
+
+    def user_messages(self, session_id: SessionId | None) -> "Deferred[list[Message]]":
+        return self._read(partial(queries.user_messages, session_id=session_id))
+
+    def message(self, message_id: MessageId) -> "Deferred[Message | None]":
+        return self._read(partial(queries.message, message_id=message_id))
+
+    def file_versions(self, session_id: SessionId) -> "Deferred[list[FileVersion]]":
+        return self._read(partial(queries.file_versions, session_id=session_id))
+
+    def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
+        return self._read(partial(queries.read_marks, session_id=session_id))
+
+    def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
+        return self._read(partial(queries.events_after, seq=seq, limit=limit))
+
+    def close(self) -> "Deferred[None]":
+        """Finish what is queued, checkpoint, close and unlock. Closing twice waits for the same end."""
+        deferred = asker()
+        if self._is_released:
+            deferred.callback(None)
+            return deferred
+        self._closers.append(deferred)
+        if not self._closed:
+            self._closed = True
+            shutting = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._shut)
+            shutting.addBoth(self._settle_close)
+        return deferred
+
+    def _shut(self) -> None:
+        """Writer first: it passes the last reads on to the readers."""
+        self._writer.stop_and_join()
+        self._readers.stop_and_join()
+        self._files.close()
+
+    def _settle_close(self, result: Failure | None) -> None:
+        self._is_released = True
+        self._released()
+        outcome = result.value if isinstance(result, Failure) else None
+        closers, self._closers = self._closers, []
+        answer((closer, outcome) for closer in closers)
+
+    def _apply(self, connection: Any, changes: tuple[StoreChange, ...]) -> None:
+        apply_changes(connection, changes)
+        self._retention.note(changes)
+
+    def _write(self, work: Work) -> "Deferred[Any]":
+        deferred = asker()
+        if not self._refused(deferred, self._writer.unsettled):
+            self._writer.write(work, deferred)
+        return deferred
+
+    def _read(self, query: Query) -> "Deferred[Any]":
+        deferred = asker()
+        if self._refused(deferred, self._reading):
+            return deferred
+        if self._writer.unsettled:
+            self._writer.after_all(partial(self._readers.read, query, deferred))
+        else:
+            self._readers.read(query, deferred)
+        self._reading += 1
+        return deferred.addBoth(self._count_read)
+
+    def _count_read(self, result: Any) -> Any:
+        self._reading -= 1
+        return result
+
+    def _refused(self, deferred: "Deferred[Any]", pending: int) -> bool:
+        """Fail the Deferred where nothing more can be taken."""
+        if self._closed:
+            deferred.errback(StorageFailed("the database is closed"))
+        elif pending >= PENDING_LIMIT:
+            deferred.errback(StorageFailed("the database cannot keep up: too many requests are waiting for the disk"))
+        return deferred.called
+
+
+class OpenSqliteStore:
+    """Opens data directories; a relative and an absolute path are one directory, which is open at most once.
+
+    `now` tells Unix time. The log of events is kept for `log_bytes` or `log_age_s`, whichever comes first.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorThreads,
+        now: Callable[[], float],
+        new_id: NewId,
+        settings: OpenSettings,
+        log_bytes: int = LOG_BYTES,
+        log_age_s: int = LOG_AGE_S,
+    ) -> None:
+        self._reactor = reactor
+        self._now = now
+        self._new_id = new_id
+        self._settings = settings
+        self._log_bytes = log_bytes
+        self._log_age_s = log_age_s
+        self._open: set[str] = set()
+
+    def __call__(self, data_dir: str) -> "Deferred[Store]":
+        deferred = asker()
+        directory = abspath(data_dir)
+        if directory in self._open:
+            deferred.errback(StorageFailed(f"data directory already in use by this crush process: {directory}"))
+            return deferred
+        self._open.add(directory)
+        opening = deferToThreadPool(
+            self._reactor,
+            self._reactor.getThreadPool(),
+            open_files,
+            directory,
+            self._settings,
+            self._now,
+            self._new_id,
+        )
+        opening.addCallbacks(
+            self._opened, self._failed, callbackArgs=(directory, deferred), errbackArgs=(directory, deferred)
+        )
+        return deferred
+
+    def _opened(self, files: Files, directory: str, deferred: "Deferred[Store]") -> None:
+        retention = Retention(self._log_bytes, self._log_age_s, self._now)
+        store = SqliteStore(self._reactor, files, retention, partial(self._open.discard, directory))
+        if deferred.called:  # the asker has gone: nobody else would ever close it
+            store.close()
+        else:
+            deferred.callback(store)
+
+    def _failed(self, failure: Failure, directory: str, deferred: "Deferred[Store]") -> None:
+        self._open.discard(directory)
+        answer([(deferred, failure.value)])
+
+
+def _conforms(store: SqliteStore, opener: OpenSqliteStore) -> tuple[Store, OpenStore]:
+    """Read by mypy only: the adapter fits its ports."""
+    return store, opener
