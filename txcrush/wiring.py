@@ -20,6 +20,7 @@ from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
 from txcrush import __version__
+from txcrush.adapters import logs
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
 from txcrush.adapters.project_files import DiskProjectFiles
@@ -112,6 +113,7 @@ class Server(Service):
             self._failure = error
             self._started.fail_waiting(self._why)
             return
+        logs.secrets.add(self._listening.token or "")
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
         self._started.fire(None)
@@ -140,7 +142,12 @@ def build_server(
 
     files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
     providers = ProviderBuilder(
-        reactor, clock=clock, environ=environ, expand=lambda value: expand(value, environ), new_id=_new_id
+        reactor,
+        clock=clock,
+        environ=environ,
+        expand=lambda value: expand(value, environ),
+        new_id=_new_id,
+        keep_secret=logs.secrets.add,
     )
     edges = Edges(
         open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),

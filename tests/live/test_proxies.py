@@ -1,5 +1,6 @@
 """Requests through a proxy of the environment, plain and in a tunnel, against a tiny real proxy on the loopback."""
 
+import datetime
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, PrivateCertificate
@@ -22,6 +23,9 @@ from txcrush.model.errors import ProviderError
 from txcrush.model.providers import ModelReply, ModelRequest, UserTurn
 from txcrush.testing.model_server import ModelServer
 from txcrush.testing.recording_sink import RecordingSink
+
+# Twisted hands its certificates to pyOpenSSL in a way that newer versions of that deprecate.
+pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL")
 
 HOST = "provider.test"
 REQUEST = ModelRequest(model="m", turns=(UserTurn("hi"),))
@@ -42,7 +46,7 @@ class Tunnel(Protocol):
         if b"\r\n\r\n" in self.head:
             self.factory.asked(self)
 
-    def connectionLost(self, reason: Any) -> None:  # noqa: ARG002
+    def connectionLost(self, reason: Any) -> None:
         self.factory.gone.append(self)
         if self.peer is not None:
             self.peer.transport.loseConnection()
@@ -57,7 +61,7 @@ class Upstream(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self.tunnel.transport.write(data)
 
-    def connectionLost(self, reason: Any) -> None:  # noqa: ARG002
+    def connectionLost(self, reason: Any) -> None:
         self.tunnel.transport.loseConnection()
 
 
@@ -99,8 +103,6 @@ class TinyProxy(Factory):
 
 def certificate() -> tuple[PrivateCertificate, Certificate]:
     """A certificate for the host, and its own root."""
-    import datetime
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
     now = datetime.datetime.now(datetime.UTC)
@@ -147,7 +149,7 @@ class Rig:
 
     async def close(self) -> None:
         await self.builder.close()
-        await self.proxy.port.stopListening()
+        await maybeDeferred(self.proxy.port.stopListening)
         await self.server.stop()
 
 
@@ -210,7 +212,7 @@ async def test_p18_cancel_while_the_tunnel_is_opened_closes_the_connection(secur
     asked.cancel()
     with pytest.raises(CancelledError):
         await asked
-    await secure.proxy.port.stopListening()
+    await maybeDeferred(secure.proxy.port.stopListening)
     assert secure.server.requests == []
 
 

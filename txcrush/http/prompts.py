@@ -9,8 +9,8 @@ from txcrush.core._runmachine import RunState
 from txcrush.core.run import BY_STOP, Run
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.preferences import Waiting, waiting
-from txcrush.http.routing import Call, Reply, route
-from txcrush.model.errors import AgentNotInitialized, BadRequest, RunCancelled, RunFailed, ShuttingDown
+from txcrush.http.routing import Call, Reply, error_reply, route
+from txcrush.model.errors import AgentNotInitialized, BadRequest, CrushError, RunCancelled, RunFailed, ShuttingDown
 from txcrush.model.ids import RunId, SessionId
 from txcrush.model.runs import Outcome, Prompt, RunEnd, WhenBusy
 from txcrush.ports import Clock
@@ -33,7 +33,11 @@ class PromptRoutes:
         prompt = _prompt(call)
         how = waiting(call.header("Prefer"), has_run_id=bool(prompt.run_id))
         run = workspace.runs.accept(prompt)
-        return _labelled(await self._answer(run, how), run, how)
+        try:
+            reply = await self._answer(run, how)
+        except CrushError as error:
+            reply = error_reply(error)
+        return _labelled(reply, run, how)
 
     async def _answer(self, run: Run, how: Waiting) -> Reply:
         if how.seconds is None:

@@ -1,7 +1,7 @@
 """A whole server without a socket: real services over a store in memory, a scripted model and a clock of the test's."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -68,7 +68,7 @@ class MemoryConfigFiles:
     def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[Config]:
         return succeed(self.config)
 
-    def change(self, scope: int, data_dir: str, sets: dict[str, object], removes: Sequence[str]) -> Deferred[None]:
+    def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> Deferred[None]:
         self.changes.append((scope, dict(sets), tuple(removes)))
         return succeed(None)
 

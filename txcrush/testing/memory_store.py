@@ -79,11 +79,11 @@ class MemoryStore:
 
     def release(self, count: int | None = None) -> None:
         """Let the oldest `count` held calls happen, or all of them and every later one."""
-        self._held = count is not None
         while self._waiting and (count is None or count > 0):
             work, deferred = self._waiting.popleft()
             count = None if count is None else count - 1
             _answer(deferred, work)
+        self._held = count is not None
 
     @property
     def held(self) -> int:

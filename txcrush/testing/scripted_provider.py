@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
+from txcrush.adapters.providers._gate import stream_through_gate
 from txcrush.model.errors import ProviderError
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import ModelReply, ModelRequest, Usage
@@ -112,18 +114,21 @@ class ScriptedProvider:
         self.requests.append(request)
         if not self._steps:
             raise AssertionError(f"request {len(self.requests)} has no step in the script")
-        running = Deferred.fromCoroutine(self._play(request, self._steps.popleft(), sink))
+        step = self._steps.popleft()
+        running = stream_through_gate(sink, lambda gate: self._play(step, gate))
+        running.addErrback(self._note, request)
         self._tell()
         return running
 
-    async def _play(self, request: ModelRequest, step: Step, sink: StreamSink) -> ModelReply:
-        show = _Show(sink)
-        try:
-            for act in step.acts:
-                await self._act(act, show)
-        except CancelledError:
+    def _note(self, failure: Failure, request: ModelRequest) -> Failure:
+        if failure.check(CancelledError):
             self.cancelled.append(request)
-            raise
+        return failure
+
+    async def _play(self, step: Step, sink: StreamSink) -> ModelReply:
+        show = _Show(sink)
+        for act in step.acts:
+            await self._act(act, show)
         show.end_reasoning()
         return ModelReply(finish=step.finish, usage=step.usage)
 

@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.web.client import URI, Agent, HTTPConnectionPool, ProxyAgent
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
-from txcrush.adapters.providers._stream import Limits
+from txcrush.adapters.providers._idle_watch import Limits
 from txcrush.adapters.providers.proxies import AuthorizedProxyAgent, Proxy, TunnelEndpoint, proxy_for
 
 _KEPT_PER_HOST = 8
@@ -33,6 +35,7 @@ class Connections:
         self._tls = tls
         self._limits = limits
         self._proxy_agents: dict[Proxy, IAgent] = {}
+        self._open: set[_Guard] = set()
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.retryAutomatically = False
         self._pool.maxPersistentPerHost = _KEPT_PER_HOST
@@ -48,10 +51,14 @@ class Connections:
         agent: IAgent = Agent.usingEndpointFactory(self._reactor, _Endpoints(self, proxy), self._pool)
         return agent
 
-    def close(self) -> Deferred[None]:
-        """Close what is kept; connections in use end with their requests."""
-        closed: Deferred[None] = self._pool.closeCachedConnections()
-        return closed
+    async def close(self) -> None:
+        """Close every connection, also one that is in use; returns when they are closed."""
+        lost = [guard.lost for guard in self._open]
+        await self._pool.closeCachedConnections()
+        for guard in list(self._open):
+            guard.abortConnection()
+        for closed in lost:
+            await closed
 
     def endpoint(self, uri: URI, proxy: Proxy | None) -> IStreamClientEndpoint:
         """The guarded way to an address."""
@@ -79,7 +86,7 @@ class Connections:
         return wrapClientTLS(self._tls.creatorForNetloc(host, port), way)
 
     def _guarded(self, way: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        return _GuardedEndpoint(way, self._reactor, self._limits)
+        return _GuardedEndpoint(way, self._reactor, self._limits, self._open)
 
 
 @implementer(IAgentEndpointFactory)
@@ -96,14 +103,15 @@ class _Endpoints:
 class _GuardedEndpoint:
     """Bounds what Twisted does not: the whole of connecting (names and tunnels too), and the head of an answer."""
 
-    def __init__(self, way: IStreamClientEndpoint, reactor: Any, limits: Limits) -> None:
+    def __init__(self, way: IStreamClientEndpoint, reactor: Any, limits: Limits, opened: "set[_Guard]") -> None:
         self._way = way
         self._reactor = reactor
         self._limits = limits
+        self._open = opened
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        guard = _HeadLimitFactory(protocolFactory, self._limits.head_bytes)
-        connected: Deferred[Any] = self._way.connect(guard)
+        factory = _GuardFactory(protocolFactory, self._limits.head_bytes, self._open)
+        connected: Deferred[Any] = self._way.connect(factory)
         connected.addTimeout(self._limits.connect_s, self._reactor)
         unwrapped: Deferred[IProtocol] = connected.addCallback(_unwrapped)
         return unwrapped
@@ -115,15 +123,28 @@ def _unwrapped(guard: ProtocolWrapper) -> IProtocol:
     return inner
 
 
-class _HeadLimit(ProtocolWrapper):
-    """Aborts a connection whose answer begins with more head than the limit: Twisted keeps any number of headers.
+class _Guard(ProtocolWrapper):
+    """Knows that a connection is open, and aborts it when an answer's head grows beyond the limit.
 
-    A write is a new request, so the count begins anew; an empty line ends it.
+    Twisted itself keeps any number of headers. A write is a new request: the count begins anew. An empty line ends it.
     """
 
-    factory: "_HeadLimitFactory"
+    factory: "_GuardFactory"
     _left: int | None = None
     _last = b""
+
+    def __init__(self, factory: "_GuardFactory", inner: IProtocol) -> None:
+        super().__init__(factory, inner)  # type: ignore[arg-type]
+        self.lost: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.factory.open.add(self)
+        ProtocolWrapper.connectionMade(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.factory.open.discard(self)
+        ProtocolWrapper.connectionLost(self, reason)
+        self.lost.callback(None)
 
     def write(self, data: bytes) -> None:
         self._left, self._last = self.factory.limit, b""
@@ -148,10 +169,11 @@ class _HeadLimit(ProtocolWrapper):
         return self._left >= 0
 
 
-class _HeadLimitFactory(WrappingFactory):
-    protocol = _HeadLimit
+class _GuardFactory(WrappingFactory):
+    protocol = _Guard
     noisy = False
 
-    def __init__(self, inner: IProtocolFactory, limit: int) -> None:
+    def __init__(self, inner: IProtocolFactory, limit: int, opened: set[_Guard]) -> None:
         super().__init__(inner)  # type: ignore[no-untyped-call]
         self.limit = limit
+        self.open = opened

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from txcrush.model.providers import ModelReply
@@ -11,31 +11,35 @@ from txcrush.ports import StreamSink
 
 
 class SinkGate:
-    """Passes everything on while it is open."""
+    """Passes everything on while it is open; then it raises `CancelledError`, so that the work behind it stops."""
 
     def __init__(self, sink: StreamSink) -> None:
         self._sink = sink
         self.is_open = True
 
     def text(self, delta: str) -> None:
-        if self.is_open:
-            self._sink.text(delta)
+        self._check()
+        self._sink.text(delta)
 
     def reasoning(self, delta: str) -> None:
-        if self.is_open:
-            self._sink.reasoning(delta)
+        self._check()
+        self._sink.reasoning(delta)
 
     def reasoning_ended(self, signature: str = "") -> None:
-        if self.is_open:
-            self._sink.reasoning_ended(signature)
+        self._check()
+        self._sink.reasoning_ended(signature)
 
     def tool_started(self, call_id: str, name: str) -> None:
-        if self.is_open:
-            self._sink.tool_started(call_id, name)
+        self._check()
+        self._sink.tool_started(call_id, name)
 
     def tool_call(self, call_id: str, name: str, arguments: str) -> None:
-        if self.is_open:
-            self._sink.tool_call(call_id, name, arguments)
+        self._check()
+        self._sink.tool_call(call_id, name, arguments)
+
+    def _check(self) -> None:
+        if not self.is_open:
+            raise CancelledError
 
 
 def stream_through_gate(

@@ -11,7 +11,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from txcrush import __version__
 from txcrush.adapters.providers._connections import Connections
 from txcrush.adapters.providers._dialects import DEFAULT_BASES, SUPPORTED_TYPES
-from txcrush.adapters.providers._stream import Limits
+from txcrush.adapters.providers._idle_watch import Limits
 from txcrush.adapters.providers.chat_completions import Access, ChatCompletions
 from txcrush.adapters.providers.offline import OFFLINE, OfflineProvider
 from txcrush.model.config import ProviderConfig
@@ -25,7 +25,8 @@ class ProviderBuilder:
     """Implements `ports.BuildProvider`. All providers that it builds share one pool of connections.
 
     `reactor` connects and resolves names; `clock` is the wall clock of the limits and of dates in `retry-after`;
-    `environ` names the proxies; `expand` expands a template and raises ValueError where it cannot.
+    `environ` names the proxies; `expand` expands a template and raises ValueError where it cannot (headers come
+    expanded); `keep_secret` is told every value that must not show in a log.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class ProviderBuilder:
         environ: Mapping[str, str],
         expand: Callable[[str], str],
         new_id: NewId,
+        keep_secret: Callable[[str], None] = lambda _: None,
         limits: Limits | None = None,
         tls: IPolicyForHTTPS | None = None,
     ) -> None:
         self._clock = clock
         self._expand = expand
         self._new_id = new_id
+        self._keep_secret = keep_secret
         self._limits = limits or Limits()
         self._connections = Connections(reactor, environ, tls or BrowserLikePolicyForHTTPS(), self._limits)
 
@@ -61,20 +64,20 @@ class ProviderBuilder:
         return ChatCompletions(config, access, agent, self._clock, self._limits, self._new_id)
 
     def close(self) -> Deferred[None]:
-        """Fires when the connections that were kept for later are closed."""
-        return self._connections.close()
+        """Fires when every connection is closed; what still used one has failed then."""
+        return Deferred.fromCoroutine(self._connections.close())
 
     def _access(self, config: ProviderConfig, kind: str) -> Access:
         base = self._expanded(config, "base_url", config.base_url) or DEFAULT_BASES.get(kind, "")
-        headers = {
-            name: self._expanded(config, f"extra_headers.{name}", value) for name, value in config.extra_headers.items()
-        }
-        return Access(
+        access = Access(
             url=_endpoint_url(config.id, base),
             api_key=self._expanded(config, "api_key", config.api_key),
-            extra_headers={name: value for name, value in headers.items() if value},
+            extra_headers={name: value for name, value in config.extra_headers.items() if value},
             user_agent=USER_AGENT,
         )
+        for secret in access.secrets:
+            self._keep_secret(secret)
+        return access
 
     def _expanded(self, config: ProviderConfig, field: str, template: str) -> str:
         try:

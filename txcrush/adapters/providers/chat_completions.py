@@ -10,7 +10,8 @@ from twisted.web.iweb import IAgent
 from txcrush.adapters.providers._chat_reply import ChatReply
 from txcrush.adapters.providers._dialects import dialect
 from txcrush.adapters.providers._gate import stream_through_gate
-from txcrush.adapters.providers._stream import Limits, StreamingPost
+from txcrush.adapters.providers._idle_watch import Limits
+from txcrush.adapters.providers._stream import StreamingPost
 from txcrush.adapters.providers.errors import redact
 from txcrush.model.config import ProviderConfig
 from txcrush.model.errors import ProviderError
@@ -29,6 +30,10 @@ class Access(Struct, frozen=True, kw_only=True):
     api_key: str
     extra_headers: Mapping[str, str]
     user_agent: str
+
+    def __repr__(self) -> str:
+        """Nothing that could end in a log."""
+        return f"Access(url={self.url!r})"
 
     @property
     def secrets(self) -> tuple[str, ...]:

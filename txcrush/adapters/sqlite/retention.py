@@ -6,6 +6,7 @@ last number and the number up to which the log is gone stay in `meta`.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from sqlite3 import Connection
 
 from txcrush.adapters.sqlite.queries import LAST_SEQ, TRIMMED_SEQ
@@ -27,7 +28,7 @@ class Retention:
     max_age_s: int
     now: Callable[[], float]
     _appended: int = 0
-    _checked_at: float = 0.0
+    _checked_at: float = -inf
 
     def note(self, changes: Iterable[StoreChange]) -> None:
         """Count what goes into the log."""
