@@ -16,6 +16,7 @@ from txcrush.model.messages import Message
 from txcrush.model.providers import ModelReply, ModelRequest
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
+from txcrush.model.skills import FoundSkill, Skill
 from txcrush.model.storage import ReadMark, StoreChange, StoreHead
 from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
 
@@ -156,3 +157,13 @@ class ProjectFiles(Protocol):
 
     def mark_initialized(self, data_dir: str) -> "Deferred[None]":
         """Make `needs_init` false from now on."""
+
+
+class SkillFiles(Protocol):
+    """Where skills lie: in the server itself, in the user's directories, in the project."""
+
+    def find(self, path: str, config: Config) -> "Deferred[Sequence[FoundSkill]]":
+        """Every skill of the workspace, working or broken, the ones that replace others of their name last."""
+
+    def read(self, path: str, skill: Skill) -> "Deferred[bytes]":
+        """The skill's file as it is now. Fails with `Failed`."""

@@ -25,6 +25,7 @@ from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
+from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
 from txcrush.adapters.tools.todos import Todos
 from txcrush.core.events import EventLog
@@ -44,11 +45,12 @@ from txcrush.http.project import ProjectRoutes
 from txcrush.http.prompts import PromptRoutes
 from txcrush.http.routing import build_app
 from txcrush.http.sessions import SessionRoutes
+from txcrush.http.skills import SkillRoutes
 from txcrush.http.system import SystemRoutes
 from txcrush.http.workspaces import WorkspaceRoutes
 from txcrush.model.config import Config
 from txcrush.model.settings import ServerSettings
-from txcrush.ports import Tool
+from txcrush.ports import Clock, ProjectFiles, SkillFiles, Tool
 from txcrush.wire.config import redacted
 from txcrush.wire.json import encode_text, parse_object
 from txcrush.wire.sse import frame
@@ -141,6 +143,7 @@ def build_server(
         return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
 
     files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
+    skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
     providers = ProviderBuilder(
         reactor,
         clock=clock,
@@ -153,6 +156,7 @@ def build_server(
         open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),
         config_files=JsonConfigFiles(reactor, _config_settings(settings, environ)),
         project_files=files,
+        skill_files=skill_files,
         build_provider=providers,
         make_tools=_tools,
         parse_object=parse_object,
@@ -171,18 +175,9 @@ def build_server(
         idle_exit_s=settings.idle_exit_s,
         stop=stop,
     )
-    families = [
-        SystemRoutes(workspaces, replaceable=settings.replaceable),
-        WorkspaceRoutes(workspaces, _visible, _is_local),
-        SessionRoutes(workspaces, clock),
-        PromptRoutes(workspaces, clock),
-        AgentRoutes(workspaces),
-        EventRoutes(workspaces, clock),
-        PermissionRoutes(workspaces),
-        ConfigRoutes(workspaces, _visible),
-        ProjectRoutes(workspaces, files),
-        ExtensionRoutes(workspaces),
-    ]
+    families = route_families(
+        workspaces, clock, project_files=files, skill_files=skill_files, replaceable=settings.replaceable
+    )
     resource = build_app(families, in_thread).resource()
 
     def begin_listening() -> Deferred[Listening]:
@@ -191,6 +186,30 @@ def build_server(
         )
 
     return Server(workspaces, begin_listening, providers.close)
+
+
+def route_families(
+    workspaces: Workspaces,
+    clock: Clock,
+    *,
+    project_files: ProjectFiles,
+    skill_files: SkillFiles,
+    replaceable: bool = False,
+) -> list[object]:
+    """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
+    return [
+        SystemRoutes(workspaces, replaceable=replaceable),
+        WorkspaceRoutes(workspaces, _visible, _is_local),
+        SessionRoutes(workspaces, clock),
+        PromptRoutes(workspaces, clock),
+        AgentRoutes(workspaces),
+        EventRoutes(workspaces, clock),
+        PermissionRoutes(workspaces),
+        ConfigRoutes(workspaces, _visible),
+        ProjectRoutes(workspaces, project_files),
+        SkillRoutes(workspaces, skill_files),
+        ExtensionRoutes(workspaces),
+    ]
 
 
 def _new_id() -> str:

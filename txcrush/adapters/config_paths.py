@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from txcrush.core.expansion import expand
+
 FILE_NAME = "crush.json"
 SCRIPT_NAME = "crushrc"
 DATA_DIRECTORY = ".crush"
@@ -41,6 +43,19 @@ def places(env: Mapping[str, str]) -> Places:
         config_dir=env.get("CRUSH_GLOBAL_CONFIG") or os.path.join(config_home, "crush"),
         data_dir=env.get("CRUSH_GLOBAL_DATA") or os.path.join(data_home, "crush"),
     )
+
+
+def located(written: str, home: str, env: Mapping[str, str]) -> str:
+    """A path as a configuration means it: `~` is the home directory, one that begins with `$` is expanded. What cannot
+    be expanded stays as it is written."""
+    if written == "~" or written.startswith("~/"):
+        written = home + written[1:]
+    if not written.startswith("$"):
+        return written
+    try:
+        return expand(written, env)
+    except ValueError:
+        return written
 
 
 def in_work_tree(path: str) -> bool:

@@ -10,9 +10,9 @@ from twisted.internet.threads import deferToThreadPool
 
 from txcrush import ports
 from txcrush.adapters.bounded_reading import read_regular
-from txcrush.adapters.config_paths import places, project_boundary
+from txcrush.adapters.config_paths import located, places, project_boundary
 from txcrush.core.config_defaults import CONTEXT_PATHS
-from txcrush.core.expansion import expand, quoted
+from txcrush.core.expansion import quoted
 from txcrush.model.config import Config
 
 MAX_FILE_BYTES = 256 * 1024
@@ -63,7 +63,7 @@ class DiskProjectFiles:
         sections = []
         for tag, names in (("project", options.context_paths), ("user", options.global_context_paths)):
             reading = _Reading(path, boundary)
-            reading.read({name: _located(name, home, self._env) for name in names})
+            reading.read({name: located(name, home, self._env) for name in names})
             sections.append(_rendered(f"{tag}_context", reading))
         return "\n".join(section for section in sections if section)
 
@@ -118,17 +118,6 @@ class _Reading:
         if self._boundary is None:
             return True
         return os.path.commonpath((os.path.realpath(target), self._boundary)) == self._boundary
-
-
-def _located(name: str, home: str, env: Mapping[str, str]) -> str:
-    if name == "~" or name.startswith("~/"):
-        name = home + name[1:]
-    if not name.startswith("$"):
-        return name
-    try:
-        return expand(name, env)
-    except ValueError:
-        return name
 
 
 def _walked(directory: str) -> Iterator[str]:

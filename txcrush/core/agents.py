@@ -106,17 +106,20 @@ class Agents:
 
     def _ready(self) -> Deferred[str]:
         """The instructions. They are made once, by nobody's request: dropping a waiter spoils nothing (R-DISP-06)."""
-        if self._instructions is None:
-            self._instructions = OneShot()
-            Deferred.fromCoroutine(self._make(self._instructions))
-        return self._instructions.when()
+        if self._instructions is not None:
+            return self._instructions.when()
+        made = self._instructions = OneShot[str]()
+        waiting = made.when()
+        Deferred.fromCoroutine(self._make(made))
+        return waiting
 
     async def _make(self, made: OneShot[str]) -> None:
         try:
             made.fire(coder_prompt(await self._gather_facts()))
         except Exception as error:
             log.failure("the agent's instructions could not be made")
-            self._instructions = None
+            if self._instructions is made:
+                self._instructions = None
             text = str(error)
             made.fail_waiting(lambda: Failed(text))
 

@@ -68,6 +68,7 @@ class EventLog:
     seq: int
     _outbox: deque[_Batch] = field(default_factory=deque)
     _subscribers: dict[Subscriber, None] = field(default_factory=dict)
+    _draining: bool = False
     _drained: OneShot[None] | None = None
 
     def commit(
@@ -99,10 +100,8 @@ class EventLog:
     def show(self, event: Event) -> None:
         """Publish without waiting for the disk, in its turn: growing text, whose rows follow on their own timer."""
         frame, _ = self._frame(event)
-        if not self._outbox:
-            self._publish(frame)
-        else:
-            self._outbox.append(_Batch([frame], ready=True))
+        self._outbox.append(_Batch([frame], ready=True))
+        self._drain()
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Everything published from now on goes to the subscriber."""
@@ -127,7 +126,7 @@ class EventLog:
         """End every stream."""
         subscribers, self._subscribers = list(self._subscribers), {}
         for subscriber in subscribers:
-            subscriber.end()
+            self._tell(subscriber, subscriber.end)
 
     def _frame(self, event: Event) -> tuple[Frame, bytes]:
         self.seq += 1
@@ -153,20 +152,39 @@ class EventLog:
         return result
 
     def _drain(self) -> None:
-        while self._outbox and self._outbox[0].ready:
-            batch = self._outbox.popleft()
-            if not batch.lost:
-                if batch.before is not None:
-                    batch.before()
-                for frame in batch.frames:
-                    self._publish(frame)
+        """Publish what is ready. What is handed in meanwhile waits for its turn, and is published here too."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._outbox and self._outbox[0].ready:
+                self._release(self._outbox.popleft())
+        finally:
+            self._draining = False
         self._note_drained()
+
+    def _release(self, batch: _Batch) -> None:
+        if batch.lost:
+            return
+        if batch.before is not None:
+            batch.before()
+        for frame in batch.frames:
+            self._publish(frame)
 
     def _publish(self, frame: Frame) -> None:
         for subscriber in list(self._subscribers):
-            subscriber.deliver(frame)
+            if subscriber in self._subscribers:
+                self._tell(subscriber, subscriber.deliver, frame)
+
+    def _tell(self, subscriber: Subscriber, call: Callable[..., None], *args: object) -> None:
+        """Nobody's failure is the next one's: who breaks the rule and raises hears no more."""
+        try:
+            call(*args)
+        except Exception:
+            log.failure("a subscriber failed and is given up")
+            self.unsubscribe(subscriber)
 
     def _note_drained(self) -> None:
-        if not self._outbox and self._drained is not None:
+        if self._drained is not None and not self._outbox and not self._draining:
             drained, self._drained = self._drained, None
             drained.fire(None)

@@ -16,7 +16,6 @@ from txcrush.model.messages import (
     Role,
     ShellCommand,
     Text,
-    ToolCall,
     ToolResult,
 )
 from txcrush.model.providers import (
@@ -63,17 +62,13 @@ def past_turns(
     messages: Sequence[Message], *, summary_id: MessageId, provider: str, supports_images: bool
 ) -> list[Turn]:
     """The stored messages as turns of a conversation."""
-    called = {call.id for message in messages for call in message.tool_calls}
-    answered = {part.tool_call_id for message in messages for part in message.parts if isinstance(part, ToolResult)}
+    results = _results_by_message(messages)
     turns: list[Turn] = []
     for message in messages:
         if message.role == Role.USER or message.id == summary_id:
             turns += _user(message, supports_images=supports_images)
         elif message.role == Role.ASSISTANT:
-            turns += _assistant(message, answered)
-        elif message.role == Role.TOOL:
-            results = [part for part in message.parts if isinstance(part, ToolResult) and part.tool_call_id in called]
-            turns += result_turns(results, provider=provider, supports_images=supports_images)
+            turns += exchange(message, results[message.id], provider=provider, supports_images=supports_images)
     return turns
 
 
@@ -95,19 +90,46 @@ def inline(text: str, files: Sequence[tuple[str, bytes]]) -> str:
     return "\n".join(pieces)
 
 
-def result_turns(results: Sequence[ToolResult], *, provider: str, supports_images: bool) -> list[Turn]:
-    """Tool results, with their media where the provider's wire wants it."""
-    if not results:
+def exchange(message: Message, results: Iterable[ToolResult], *, provider: str, supports_images: bool) -> list[Turn]:
+    """An assistant message and the results of its calls: one for each call, in the order of the calls.
+
+    A result of no call of this message is dropped, a call without a result is answered (R-HIST-07, -08). They stand
+    together, because some providers refuse whatever else comes between a call and its result.
+    """
+    said = _assistant(message)
+    if said is None:
         return []
-    converted = [_result(result) for result in results]
+    if not said.calls:
+        return [said]
+    by_call = {result.tool_call_id: result for result in results}
+    answers = [_answer(call, by_call.get(call.id)) for call in said.calls]
+    return [said, *_result_turns(answers, provider=provider, supports_images=supports_images)]
+
+
+def _results_by_message(messages: Iterable[Message]) -> dict[MessageId, list[ToolResult]]:
+    """The results between each assistant message and the next; some models use a call id again in a later turn."""
+    found: dict[MessageId, list[ToolResult]] = {}
+    latest: list[ToolResult] = []
+    for message in messages:
+        if message.role == Role.ASSISTANT:
+            latest = found[message.id] = []
+        latest += [part for part in message.parts if isinstance(part, ToolResult)]
+    return found
+
+
+def _answer(call: AssistantCall, result: ToolResult | None) -> CallResult:
+    if result is None:
+        return CallResult(call.id, call.name, INTERRUPTED, is_error=True)
+    return _result(result)
+
+
+def _result_turns(answers: Sequence[CallResult], *, provider: str, supports_images: bool) -> list[Turn]:
+    """Tool results, with their media where the provider's wire wants it."""
     if provider in KEEPS_RESULT_MEDIA:
-        return [ResultsTurn(tuple(converted))]
-    shown = [_without_media(result, supports_images=supports_images) for result in converted]
-    turns: list[Turn] = [ResultsTurn(tuple(shown))]
-    if supports_images:
-        media = [result.media for result in converted if result.media is not None]
-        turns += [UserTurn(MEDIA_INTRO, (file,)) for file in media]
-    return turns
+        return [ResultsTurn(tuple(answers))]
+    shown = [_without_media(answer, supports_images=supports_images) for answer in answers]
+    media = [answer.media for answer in answers if answer.media is not None and supports_images]
+    return [ResultsTurn(tuple(shown)), *(UserTurn(MEDIA_INTRO, (file,)) for file in media)]
 
 
 def _user(message: Message, *, supports_images: bool) -> list[Turn]:
@@ -129,30 +151,33 @@ def _shell(part: ShellCommand) -> str:
     return f"$ {part.command}\n{output}\n(exit code {part.exit_code})"
 
 
-def _assistant(message: Message, answered: set[str]) -> list[Turn]:
-    """What the model said, and an answer for each call that never got one; nothing for a message without content."""
+def _assistant(message: Message) -> AssistantTurn | None:
+    """What the model said; None for a message without content."""
     text = message.text.strip()
     reasoning = next((part for part in message.parts if isinstance(part, Reasoning)), Reasoning(""))
     calls = [AssistantCall(call.id, call.name, call.input or "{}") for call in message.tool_calls]
     if not (text or reasoning.thinking or calls):
-        return []
-    turns: list[Turn] = [AssistantTurn(text, reasoning.thinking, reasoning.signature, tuple(calls))]
-    orphans = [call for call in calls if call.id not in answered]
-    if orphans:
-        results = (CallResult(call.id, call.name, INTERRUPTED, is_error=True) for call in orphans)
-        turns.append(ResultsTurn(tuple(results)))
-    return turns
+        return None
+    return AssistantTurn(text, reasoning.thinking, reasoning.signature, tuple(calls))
 
 
 def _result(part: ToolResult) -> CallResult:
     if part.is_error or not part.data:
         return CallResult(part.tool_call_id, part.name, part.content, is_error=part.is_error)
-    try:
-        data = base64.b64decode(part.data, validate=True)
-    except ValueError:
+    data = _decoded(part.data)
+    if data is None:
         return CallResult(part.tool_call_id, part.name, IMAGE_LOST)
     media = FilePart(f"tool-result-{part.tool_call_id}", part.mime_type, data)
     return CallResult(part.tool_call_id, part.name, part.content, media=media)
+
+
+def _decoded(text: str) -> bytes | None:
+    """The bytes that a base64 text stands for; None for a text that no encoder has written."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return data if base64.b64encode(data).decode() == text else None
 
 
 def _without_media(result: CallResult, *, supports_images: bool) -> CallResult:
@@ -160,11 +185,3 @@ def _without_media(result: CallResult, *, supports_images: bool) -> CallResult:
         return result
     text = MEDIA_ATTACHED if supports_images else MEDIA_UNSUPPORTED
     return CallResult(result.call_id, result.name, text)
-
-
-def this_turn(message: Message, results: Sequence[ToolResult], *, provider: str, supports_images: bool) -> list[Turn]:
-    """An assistant message of the running turn and the results of its calls."""
-    calls = {call.id for call in message.tool_calls if isinstance(call, ToolCall)}
-    answered = {result.tool_call_id for result in results}
-    ours = [result for result in results if result.tool_call_id in calls]
-    return [*_assistant(message, answered), *result_turns(ours, provider=provider, supports_images=supports_images)]

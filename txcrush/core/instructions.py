@@ -4,13 +4,15 @@ from msgspec import Struct
 
 
 class Facts(Struct, frozen=True):
-    """What an agent knows of its place. `date` is M/D/YYYY; `context` the project's and the user's own notes."""
+    """What an agent knows of its place. `date` is M/D/YYYY; `context` the project's and the user's own notes; `skills`
+    the list of what it may read up on."""
 
     working_dir: str
     platform: str
     date: str
     is_git_repo: bool = False
     context: str = ""
+    skills: str = ""
 
 
 CODER = """\
@@ -64,7 +66,7 @@ def coder_prompt(facts: Facts) -> str:
         f"Today's date: {facts.date}\n"
         "</env>"
     )
-    return "\n".join(part for part in (CODER, place, facts.context) if part)
+    return "\n".join(part for part in (CODER, place, facts.skills, facts.context) if part)
 
 
 def title_request(prompt: str) -> str:

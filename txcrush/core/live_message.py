@@ -6,11 +6,12 @@ rely on (a tool call begun or complete, the end of reasoning, the finish) goes t
 once; no timer is left behind it. See R-STREAM in `agent.md` 3, as `contract.md` 1 amends it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txcrush.core.events import EventLog
 from txcrush.model.events import Change, Event, EventKind
@@ -46,6 +47,7 @@ class LiveMessage:
         self._window_s = WINDOW_MIN_S
         self._show_timer: IDelayedCall | None = None
         self._row_timer: IDelayedCall | None = None
+        self._unwritten = False
         self._closed = False
 
     @property
@@ -127,27 +129,27 @@ class LiveMessage:
     def finish(self, finish: Finish) -> tuple[StoreChange, Event]:
         """Put the finish part at the end (there is at most one): what to commit, and what to publish after it."""
         self._finish = finish
-        self._stop_timers()
-        self._closed = True
+        self.discard()
         message = self.snapshot()
         return PutMessage(message), message_event(message)
 
     def save(self) -> Deferred[None]:
-        """Write and publish the state now. A failure is reported and met again at the finish."""
+        """Write and publish the state now. A failure is reported, and the next flush writes again."""
+        if self._closed:
+            return succeed(None)
         self._stop_timers()
         self._shown = True
         message = self.snapshot()
-        saved = self._events.commit([PutMessage(message)], [message_event(message)])
-        return saved.addErrback(lambda failure: log.failure("a message could not be saved", failure=failure))
+        return self._write(message, [message_event(message)])
 
     def flush(self) -> None:
-        """Write what has grown but not been written; the write is in the store's queue when this returns."""
-        if self._row_timer is not None:
-            self._row_timer.cancel()
-            self._write_row()
+        """Write what has not been written; the write is in the store's queue when this returns."""
+        if self._unwritten and not self._closed:
+            self._stop_row_timer()
+            self._write(self.snapshot())
 
     def discard(self) -> None:
-        """The message is gone: nothing of it is written or shown any more."""
+        """The message is gone, or its last state is in other hands: nothing more is written or shown from here."""
         self._closed = True
         self._stop_timers()
 
@@ -160,6 +162,7 @@ class LiveMessage:
             self._show()
         elif self._show_timer is None:
             self._show_timer = self._later(self._window_s, self._show_later)
+        self._unwritten = True
         if self._row_timer is None:
             self._row_timer = self._later(ROW_S, self._write_row)
 
@@ -176,17 +179,29 @@ class LiveMessage:
 
     def _write_row(self) -> None:
         self._row_timer = None
-        written = self._events.commit([PutMessage(self.snapshot())])
-        written.addErrback(lambda failure: log.failure("a message could not be saved", failure=failure))
+        self._write(self.snapshot())
+
+    def _write(self, message: Message, events: Sequence[Event] = ()) -> Deferred[None]:
+        self._unwritten = False
+        return self._events.commit([PutMessage(message)], events).addErrback(self._not_written)
+
+    def _not_written(self, failure: Failure) -> None:
+        self._unwritten = True
+        log.failure("a message could not be saved", failure=failure)
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> IDelayedCall:
         return self._clock.callLater(delay_s, call)
 
     def _stop_timers(self) -> None:
-        for timer in (self._show_timer, self._row_timer):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._show_timer = self._row_timer = None
+        if self._show_timer is not None:
+            self._show_timer.cancel()
+            self._show_timer = None
+        self._stop_row_timer()
+
+    def _stop_row_timer(self) -> None:
+        if self._row_timer is not None:
+            self._row_timer.cancel()
+            self._row_timer = None
 
     def _note(self, kind: str) -> None:
         if kind not in self._order:
@@ -197,9 +212,10 @@ class LiveMessage:
         return Reasoning("".join(self._thinking), one.signature, one.started_at, one.finished_at)
 
     def _end_reasoning(self, signature: str) -> bool:
-        """Set the end once; says whether it was set now."""
-        if "reasoning" not in self._order or self._reasoning.finished_at:
+        """Set the end once, and keep the provider's latest seal; says whether anything is new."""
+        if "reasoning" not in self._order:
             return False
-        started = self._reasoning.started_at
-        self._reasoning = Reasoning("", signature, started, int(self._clock.seconds()))
-        return True
+        one = self._reasoning
+        ended_at = one.finished_at or int(self._clock.seconds())
+        self._reasoning = Reasoning("", signature or one.signature, one.started_at, ended_at)
+        return self._reasoning != one

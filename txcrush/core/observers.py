@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from txcrush.ports import Clock
 
 T = TypeVar("T")
 
@@ -50,3 +53,18 @@ class OneShot(Generic[T]):
     def _forget(self, watcher: "Deferred[T]") -> None:
         if watcher in self._waiting:
             self._waiting.remove(watcher)
+
+
+def within(seconds: float, clock: Clock, work: Deferred[T]) -> Deferred[T]:
+    """Fires as the work does, or fails with `TimeoutError` after so long.
+
+    The work itself is never cancelled; what it fails with after that is its owner's to report.
+    """
+    asker: Deferred[T] = Deferred()
+
+    def tell(result: T | Failure) -> None:
+        if not asker.called:
+            asker.callback(result)  # a Failure goes down the errbacks
+
+    work.addBoth(tell)
+    return asker.addTimeout(seconds, clock)

@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.agents import Agents
+from txcrush.core.endings import Endings
 from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
 from txcrush.core.presence import Claims
@@ -14,6 +15,7 @@ from txcrush.core.run import Run
 from txcrush.core.runs import Runs, TurnOf
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
+from txcrush.core.skills import Skills
 from txcrush.core.titles import Titles
 from txcrush.core.toolbox import ParseObject, Toolbox
 from txcrush.core.transcript import Transcript
@@ -30,9 +32,14 @@ from txcrush.ports import (
     NewId,
     OpenStore,
     ProjectFiles,
+    SkillFiles,
     Store,
     Tool,
 )
+
+SEQ_GAP = 1 << 20
+"""Event numbers left out at each start: the last server may have shown growing text under numbers that it never
+stored, and no number may come twice."""
 
 MakeTools = Callable[[Sessions, EventLog], Iterable[Tool]]
 
@@ -46,6 +53,7 @@ class Edges(Struct, frozen=True):
     open_store: OpenStore
     config_files: ConfigFiles
     project_files: ProjectFiles
+    skill_files: SkillFiles
     build_provider: BuildProvider
     make_tools: MakeTools
     parse_object: ParseObject
@@ -98,16 +106,19 @@ class Opener:
         store: Store,
     ) -> Workspace:
         edges, head = self._edges, store.head()
-        events = EventLog(store, edges.encode_event, edges.frame, edges.clock, head.seq)
+        events = EventLog(store, edges.encode_event, edges.frame, edges.clock, head.seq + SEQ_GAP)
         sessions = Sessions(events, edges.clock, edges.new_id, await store.sessions())
         waiting = await Recovery(store, events, sessions, edges.clock, edges.new_id).recover()
-        equipment = self._equipment(request, settings, store, events, sessions)
+        skills = self._skills(request, settings)
+        await skills.refresh()
+        equipment = self._equipment(request, settings, skills, store, events, sessions)
         runs = self._runs(equipment, store, head, when_idle)
         workspace = Workspace(
             workspace_id,
             key,
             request,
             settings=settings,
+            skills=skills,
             store=store,
             events=events,
             sessions=sessions,
@@ -124,6 +135,7 @@ class Opener:
         self,
         request: WorkspaceRequest,
         settings: WorkspaceSettings,
+        skills: Skills,
         store: Store,
         events: EventLog,
         sessions: Sessions,
@@ -133,14 +145,20 @@ class Opener:
             events=events,
             sessions=sessions,
             transcript=Transcript(store, events, sessions, edges.clock, edges.new_id),
-            agents=self._agents(request, settings),
+            agents=self._agents(request, settings, skills),
             toolbox=Toolbox(edges.make_tools(sessions, events), edges.parse_object),
             titles=Titles(sessions, edges.clock),
             clock=edges.clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
         )
 
-    def _agents(self, request: WorkspaceRequest, settings: WorkspaceSettings) -> Agents:
+    def _skills(self, request: WorkspaceRequest, settings: WorkspaceSettings) -> Skills:
+        return Skills(
+            lambda: self._edges.skill_files.find(request.path, settings.config),
+            lambda: settings.config.options.disabled_skills,
+        )
+
+    def _agents(self, request: WorkspaceRequest, settings: WorkspaceSettings, skills: Skills) -> Agents:
         edges = self._edges
 
         async def gather_facts() -> Facts:
@@ -151,6 +169,7 @@ class Opener:
                 date=facts.date,
                 is_git_repo=facts.is_git_repo,
                 context=await edges.project_files.context(request.path, settings.config),
+                skills=await skills.for_prompt(),
             )
 
         return Agents(lambda: settings.config, edges.build_provider, gather_facts, _mcp_ready)
@@ -160,9 +179,8 @@ class Opener:
             return Turn(run, equipment, drain)
 
         edges = self._edges
-        return Runs(
-            store, equipment.events, equipment.sessions, new_turn, edges.clock, edges.new_id, head.position, when_idle
-        )
+        endings = Endings(equipment.events, equipment.sessions, edges.clock)
+        return Runs(store, endings, new_turn, edges.clock, edges.new_id, head.position, when_idle)
 
 
 def _mcp_ready() -> Deferred[None]:

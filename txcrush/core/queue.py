@@ -10,7 +10,6 @@ compared, never counted down, so no prompt can use up the cancellation of anothe
 """
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
@@ -155,9 +154,21 @@ def hand_off(slot: Slot[W], ended: W) -> HandOff[W]:
     return HandOff(slot.active, dropped)
 
 
-def restore(slot: Slot[W], entries: Iterable[W]) -> None:
-    """Put back, in order, what a restart found waiting."""
-    slot.queue.extend(entries)
+def restore(slot: Slot[W], entry: W) -> None:
+    """Put back what a restart found waiting; call it in the order of acceptance. Nobody is interrupted by that: what
+    wanted to has seen the end of what it was to interrupt."""
+    if entry.interrupts:
+        slot.queue.appendleft(entry)
+    else:
+        slot.queue.append(entry)
+
+
+def resume(slot: Slot[W]) -> W | None:
+    """After all was put back: the first becomes active."""
+    if slot.active is None and slot.queue:
+        slot.active = slot.queue.popleft()
+        return slot.active
+    return None
 
 
 def _drop_stale_mark(slot: Slot[W]) -> None:

@@ -1,16 +1,19 @@
 """One run: a prompt and everything that is done for it, owned by the server."""
 
 from collections.abc import Coroutine
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 
 from txcrush.core._runmachine import RunMachine, RunState
 from txcrush.core.observers import OneShot
 from txcrush.model.errors import RunCancelled
 from txcrush.model.ids import RunId
 from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
+
+T = TypeVar("T")
 
 
 class Cancellation(Struct, frozen=True):
@@ -43,6 +46,7 @@ class Run:
         self._kept: OneShot[None] = OneShot()
         self._placed: OneShot[RunState] = OneShot()
         self._ended: OneShot[RunEnd] = OneShot()
+        self._given_up: Exception | None = None
 
     # What a slot asks
 
@@ -81,16 +85,21 @@ class Run:
 
     def when_kept(self) -> Deferred[None]:
         """Fires when the prompt is durable; fails with what stopped it."""
-        return self._kept.when()
+        return self._told(self._kept)
 
     def when_placed(self) -> Deferred[RunState]:
-        """Fires when the run is active, queued or ended: with the state that it took."""
-        return self._placed.when()
+        """Fires when the run has come to its place: with the state that it takes there, or has by now."""
+        return succeed(self.state) if self._placed.happened else self._told(self._placed)
 
     def when_ended(self) -> Deferred[RunEnd]:
         """Fires with the end. Who waits while the run is cancelled gets `RunCancelled` instead; who asks after that
         gets the end as a value."""
-        return self._ended.when()
+        return self._told(self._ended)
+
+    def _told(self, what: OneShot[T]) -> Deferred[T]:
+        if self._given_up is not None and not what.happened:
+            return fail(self._given_up)
+        return what.when()
 
     # What its registry does with it
 
@@ -98,12 +107,14 @@ class Run:
         self._kept.fire(None)
 
     def refuse(self, error: Exception) -> None:
-        """The prompt was not kept: whoever waits for anything is told."""
+        """The prompt was not kept: whoever waits for anything, now or later, is told."""
+        self._given_up = error
         for waited in (self._kept, self._placed, self._ended):
             waited.fail_waiting(lambda: error)
 
     def leave(self, error: Exception) -> None:
-        """The server stops and the run stays for the next start: whoever waits is told."""
+        """The server stops and the run stays for the next start: whoever waits, now or later, is told."""
+        self._given_up = error
         for waited in (self._placed, self._ended):
             waited.fail_waiting(lambda: error)
 
@@ -129,13 +140,21 @@ class Run:
 
     async def work(self, body: Coroutine[Deferred[object], object, None]) -> Exception | None:
         """Do the work; returns what stopped it. Whether that was a cancel is told by `cancellation`, never by the type:
-        a cancelled read surfaces under many names."""
-        self._work = Deferred.fromCoroutine(body)
+        a cancelled read surfaces under many names. A run that was cancelled before it came to its work does none."""
+        if self.cancellation is not None:
+            body.close()
+            return None
         try:
-            await self._work
+            await self._begin(body)
         except Exception as error:
             return error
         return None
+
+    def _begin(self, body: Coroutine[Deferred[object], object, None]) -> Deferred[None]:
+        work = self._work = Deferred.fromCoroutine(body)
+        if self.cancellation is not None:
+            work.cancel()
+        return work
 
     # What the machine does to it
 

@@ -9,16 +9,14 @@ that each run ends once: in the store, in the events, and for those who wait.
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Protocol
 
-from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from txcrush.core import queue, run_events
-from txcrush.core.events import EventLog
+from txcrush.core import queue
+from txcrush.core.endings import Endings, cancelled, failed
 from txcrush.core.queue import Decision, HandOff, Reservation, Slot
 from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
-from txcrush.core.sessions import Sessions
 from txcrush.core.turn import Closing
 from txcrush.model.errors import (
     CrushError,
@@ -27,16 +25,11 @@ from txcrush.model.errors import (
     SessionBusy,
     SessionIdMissing,
     ShuttingDown,
-    StorageFailed,
     WorkspaceClosing,
 )
 from txcrush.model.ids import RunId, SessionId
 from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
-from txcrush.model.storage import EndRun
 from txcrush.ports import Clock, NewId, Store
-
-CLEAN_UP_S = 5.0
-"""The last writes of a run may take this long; then it ends without them, and says so."""
 
 log = Logger()
 
@@ -48,8 +41,8 @@ class TurnOf(Protocol):
 
     def take(self) -> Coroutine[Deferred[object], object, None]: ...
     def completed(self) -> Closing: ...
-    def cancelled(self, cancellation: Cancellation) -> Coroutine[Deferred[object], object, Closing]: ...
-    def failed(self, error: Exception) -> Coroutine[Deferred[object], object, Closing]: ...
+    def cancelled(self, cancellation: Cancellation) -> Closing: ...
+    def failed(self, error: Exception) -> Closing: ...
 
 
 NewTurn = Callable[[Run, Callable[[], list[Run]]], TurnOf]
@@ -61,8 +54,7 @@ class Runs:
     def __init__(
         self,
         store: Store,
-        events: EventLog,
-        sessions: Sessions,
+        endings: Endings,
         new_turn: NewTurn,
         clock: Clock,
         new_id: NewId,
@@ -70,8 +62,7 @@ class Runs:
         when_idle: Callable[[], None],
     ) -> None:
         self._store = store
-        self._events = events
-        self._sessions = sessions
+        self._endings = endings
         self._new_turn = new_turn
         self._clock = clock
         self._new_id = new_id
@@ -120,10 +111,15 @@ class Runs:
     def recover(self, records: Iterable[RunRecord]) -> None:
         """Take up what the last server left waiting, in its order."""
         for record in records:
-            run, slot = Run(record), self._slot(record.prompt.session_id)
-            self._live[run.id] = run
+            run = self._live[record.id] = Run(record)
             run.kept()
-            self._spawn(self._place(run, slot, Reservation(slot)))
+            run.enqueue()
+            queue.restore(self._slot(record.prompt.session_id), run)
+        for slot in list(self._slots.values()):
+            first = queue.resume(slot)
+            if first is not None:
+                first.activate()
+                self._spawn(self._work(slot, first))
 
     # Cancelling
 
@@ -144,20 +140,22 @@ class Runs:
             self._drop(queue.clear(slot), BY_CLEARING)
 
     async def empty(self, session_id: SessionId) -> None:
-        """Cancel everything of a session that is being deleted, and wait until it has ended."""
-        self.cancel(session_id, BY_DELETION)
-        ends = [run.when_ended() for run in self._live.values() if run.prompt.session_id == session_id]
-        await DeferredList(ends, consumeErrors=True)
+        """Cancel everything of a session that is being deleted, and wait until it has ended; prompts that come
+        meanwhile too."""
+        while runs := [run for run in self._live.values() if run.prompt.session_id == session_id]:
+            self.cancel(session_id, BY_DELETION)
+            await DeferredList([run.when_ended() for run in runs], consumeErrors=True)
 
     async def stop(self) -> None:
         """End the active runs, leave what is queued to the next start, and wait for the last writes."""
         self._closing = True
         for slot in list(self._slots.values()):
             for run in queue.clear(slot):
-                run.leave(ShuttingDown())
+                self._leave(run)
             if slot.active is not None:
                 slot.active.cancel(BY_STOP)
-        await DeferredList(list(self._tasks), consumeErrors=True)
+        while self._tasks:
+            await DeferredList(list(self._tasks), consumeErrors=True)
 
     # Asking
 
@@ -214,9 +212,9 @@ class Runs:
             run.finish(known.end or RunEnd(outcome=Outcome.FAILED, error="the run has no end"))
 
     async def _place(self, run: Run, slot: Slot[Run], reservation: Reservation[Run]) -> None:
-        if self._closing:
+        if self._closing and not queue.is_covered(slot, run):
             reservation.release()
-            run.leave(ShuttingDown())
+            self._leave(run)
             return
         match queue.decide(slot, run, reservation):
             case Decision.RUN:
@@ -230,8 +228,8 @@ class Runs:
                     slot.active.cancel(BY_INTERRUPTION)
             case Decision.CANCELLED:
                 turn = self._new_turn(run, list)
-                closing = await self._last_words(turn.cancelled(BY_USER))
-                await self._end(slot, run, turn, closing, _cancelled(BY_USER, closing), on_entry=True)
+                closing = _last_words(lambda: turn.cancelled(BY_USER))
+                await self._end(slot, run, turn, closing, cancelled(BY_USER, closing), on_entry=True)
 
     async def _work(self, slot: Slot[Run], first: Run) -> None:
         """Do the run's turn, and then those of the queue, one after the other."""
@@ -239,53 +237,22 @@ class Runs:
         while run is not None:
             turn = self._new_turn(run, lambda: self._drain(slot))
             error = await run.work(turn.take())
-            closing, end = await self._judge(run, turn, error)
+            closing, end = _judged(run, turn, error)
             run = await self._end(slot, run, turn, closing, end)
-
-    async def _judge(self, run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, RunEnd]:
-        """How the turn ended. A cancel is known by the run's own mark, whatever exception it surfaced as."""
-        if run.cancellation is not None:
-            closing = await self._last_words(turn.cancelled(run.cancellation))
-            return closing, _cancelled(run.cancellation, closing)
-        if error is not None:
-            _log_failed(run, error)
-            closing = await self._last_words(turn.failed(error))
-            end = RunEnd(outcome=Outcome.FAILED, error=str(error), message_id=closing.message_id, text=closing.text)
-            return closing, end
-        closing = turn.completed()
-        return closing, RunEnd(outcome=Outcome.COMPLETED, message_id=closing.message_id, text=closing.text)
-
-    async def _last_words(self, words: Coroutine[Deferred[object], object, Closing]) -> Closing:
-        """Clean-up: nothing cancels it but its own time limit."""
-        try:
-            return await Deferred.fromCoroutine(words).addTimeout(CLEAN_UP_S, self._clock)
-        except Exception:
-            log.failure("the last state of a run could not be written")
-            return Closing()
 
     async def _end(
         self, slot: Slot[Run], run: Run, turn: TurnOf, closing: Closing, end: RunEnd, *, on_entry: bool = False
     ) -> Run | None:
-        """Write the end and its events in one transaction; hand the session on before they are seen."""
-        end = replace(end, ended_at=int(self._clock.seconds()))
-        ended = [run, *turn.folded]
+        """Write the end; hand the session on before it is seen. Returns who runs next."""
         handed: list[HandOff[Run]] = []
 
         def hand_off() -> None:
             if not handed:
                 handed.append(self._hand_off(slot, run))
 
-        changes = [*closing.changes, *(EndRun(one.id, end) for one in ended)]
-        told = run_events.of_end(run, turn.folded, end, self._title(run.prompt.session_id), on_entry=on_entry)
-        events = [*closing.events, *told]
-        try:
-            await self._events.commit(changes, events, hand_off).addTimeout(CLEAN_UP_S, self._clock)
-        except Exception as error:
-            end = self._unwritten(run, end, error)
+        end = await self._endings.of_turn(run, turn.folded, closing, end, hand_off, on_entry=on_entry)
         hand_off()
-        for one in ended:
-            self._forget(one)
-            one.finish(end)
+        self._finish([run, *turn.folded], end)
         self._drop(handed[0].dropped, BY_USER)
         return handed[0].next
 
@@ -298,18 +265,6 @@ class Runs:
         if handed.next is not None:
             handed.next.activate()
         return handed
-
-    def _unwritten(self, run: Run, end: RunEnd, error: Exception) -> RunEnd:
-        """The end could not be written: who waits gets the reason; the next start ends the run in the store."""
-        log.error("run {run_id} ended, but not in the database: {reason}", run_id=run.id, reason=str(error))
-        reason = error.message if isinstance(error, CrushError) else StorageFailed.default
-        failed = RunEnd(outcome=Outcome.FAILED, error=reason, message_id=end.message_id, ended_at=end.ended_at)
-        for event in run_events.of_end(run, [], failed, ""):
-            self._events.show(event)
-        return failed
-
-    def _title(self, session_id: SessionId) -> str:
-        return self._sessions.get(session_id).title if self._sessions.exists(session_id) else ""
 
     def _drain(self, slot: Slot[Run]) -> list[Run]:
         drained = queue.drain(slot)
@@ -324,13 +279,9 @@ class Runs:
             self._spawn(self._end_dropped(runs, cancellation))
 
     async def _end_dropped(self, runs: Sequence[Run], cancellation: Cancellation) -> None:
-        end = replace(_cancelled(cancellation, Closing()), ended_at=int(self._clock.seconds()))
-        changes = [EndRun(run.id, end) for run in runs]
-        events = [run_events.completion(run, end, on_entry=True) for run in runs]
-        try:
-            await self._events.commit(changes, events).addTimeout(CLEAN_UP_S, self._clock)
-        except Exception as error:
-            log.error("queued prompts were dropped, but not in the database: {reason}", reason=str(error))
+        self._finish(runs, await self._endings.of_dropped(runs, cancelled(cancellation, Closing())))
+
+    def _finish(self, runs: Sequence[Run], end: RunEnd) -> None:
         for run in runs:
             self._forget(run)
             run.finish(end)
@@ -345,6 +296,11 @@ class Runs:
         self._tasks.add(task)
         task.addErrback(lambda failure: log.failure("a run's task crashed", failure=failure))
         task.addBoth(lambda _: self._tasks.discard(task))
+
+    def _leave(self, run: Run) -> None:
+        """The server stops before the run's turn: the next start takes it up."""
+        self._forget(run)
+        run.leave(ShuttingDown())
 
     def _forget(self, run: Run) -> None:
         """The run has ended; its slot goes with the last of them."""
@@ -364,14 +320,27 @@ def _same(run: Run, prompt: Prompt) -> Run:
     return run
 
 
-def _cancelled(cancellation: Cancellation, closing: Closing) -> RunEnd:
-    return RunEnd(
-        outcome=Outcome.CANCELLED,
-        reason=cancellation.reason,
-        source=cancellation.source,
-        message_id=closing.message_id,
-        text=closing.text,
-    )
+def _judged(run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, RunEnd]:
+    """How the turn ended. A cancel is known by the run's own mark, whatever exception it surfaced as."""
+    cancellation = run.cancellation
+    if cancellation is not None:
+        closing = _last_words(lambda: turn.cancelled(cancellation))
+        return closing, cancelled(cancellation, closing)
+    if error is not None:
+        _log_failed(run, error)
+        closing = _last_words(lambda: turn.failed(error))
+        return closing, failed(error, closing)
+    closing = turn.completed()
+    return closing, RunEnd(outcome=Outcome.COMPLETED, message_id=closing.message_id, text=closing.text)
+
+
+def _last_words(say: Callable[[], Closing]) -> Closing:
+    """Whatever is wrong with them, the run ends."""
+    try:
+        return say()
+    except Exception:
+        log.failure("the last state of a run could not be told")
+        return Closing()
 
 
 def _log_failed(run: Run, error: Exception) -> None:

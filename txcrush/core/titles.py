@@ -12,7 +12,7 @@ from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import bare_request, system_turns
 from txcrush.core.instructions import TITLE, title_request
 from txcrush.core.sessions import Sessions
-from txcrush.model.errors import CrushError
+from txcrush.model.errors import CrushError, StorageFailed
 from txcrush.model.ids import SessionId
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import ModelReply, UserTurn
@@ -49,24 +49,32 @@ class _Words:
 
 def clean(answer: str) -> str:
     """The title in a model's answer: one line, without what it thought."""
-    text = answer.replace("\n", " ")
+    text = " ".join(answer.splitlines())
     text = re.sub(r"<think>.*?</think>", "", text)
     return re.sub(r"</?think>", "", text).strip()
 
 
 def from_prompt(prompt: str) -> str:
     """A title made of the prompt itself: one line of at most 50 columns, the last an ellipsis where it was cut."""
-    text = prompt.replace("\n", " ").strip()
-    if _width(text) <= MAX_WIDTH:
+    text = " ".join(prompt.splitlines()).strip()
+    if len(_fitting(text, MAX_WIDTH)) == len(text):
         return text or UNTITLED
-    while _width(text) > MAX_WIDTH - 1:
-        text = text[:-1]
-    return text + "…"
+    return _fitting(text, MAX_WIDTH - 1) + "…"
 
 
-def _width(text: str) -> int:
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide
+def _fitting(text: str, width: int) -> str:
+    """The longest beginning of the text that takes at most so many columns."""
+    for index, char in enumerate(text):
+        width -= _columns(char)
+        if width < 0:
+            return text[:index]
+    return text
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf", "Cc"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 class Titles:
@@ -79,7 +87,7 @@ class Titles:
 
     def start(self, session_id: SessionId, prompt: str, crew: Crew) -> None:
         """Begin to make a title for the session; nothing happens for an empty prompt."""
-        if not prompt.strip():
+        if not prompt:
             return
         task = Deferred.fromCoroutine(self._make(session_id, prompt, crew))
         self._tasks.add(task)
@@ -114,13 +122,17 @@ class Titles:
     async def _save(self, session_id: SessionId, title: str, brain: Brain, reply: ModelReply) -> None:
         """Set the title and add what it cost. The title is never written from anywhere else (R-TITLE-08)."""
         session, used = self._sessions.get(session_id), reply.usage
-        await self._sessions.update(
+        saved = self._sessions.update(
             session_id,
             title=title,
             prompt_tokens=session.prompt_tokens + used.input + used.cache_creation,
             completion_tokens=session.completion_tokens + used.output,
             cost=session.cost + usage.cost(used, brain.model, flat_rate=brain.config.flat_rate),
         )
+        try:
+            await saved
+        except StorageFailed:
+            await self._sessions.update(session_id, title=UNTITLED)
 
     def _report(self, failure: Failure) -> None:
         """A session that is gone needs no title, nor does a server that stops."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, FirstError
 from twisted.logger import Logger
 
 from txcrush.model.errors import CrushError
@@ -116,6 +116,9 @@ class _Step:
                 else:
                     await self._start(self._one(call))
             await DeferredList(self._running, fireOnOneErrback=True, consumeErrors=True)
+        except FirstError as first:
+            await self._stop_all()
+            raise first.subFailure.value or first from None
         except BaseException:
             await self._stop_all()
             raise

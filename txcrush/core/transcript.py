@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from txcrush.core.events import EventLog
 from txcrush.core.live_message import LiveMessage, message_event
 from txcrush.core.sessions import Sessions
-from txcrush.model.events import Change
+from txcrush.model.events import Change, Event
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, Text, ToolResult
 from txcrush.model.runs import Prompt
@@ -16,6 +17,13 @@ from txcrush.ports import Clock, NewId, Store
 
 STOP = Finish(FinishReason.STOP, 0)
 """Stands at the end of every message that is not an assistant's."""
+
+
+class Addition(Struct, frozen=True):
+    """A message to be made: what to write, and what to publish after that. It is counted already."""
+
+    changes: tuple[StoreChange, ...]
+    events: tuple[Event, ...]
 
 
 class Transcript:
@@ -32,17 +40,21 @@ class Transcript:
     def new_id(self) -> MessageId:
         return MessageId(self._new_id())
 
-    def add_user(self, prompt: Prompt, message_id: MessageId, changes: Sequence[StoreChange] = ()) -> Deferred[None]:
-        """Store the prompt as a user message: one text part, one part per attachment."""
+    def add(self, addition: Addition) -> Deferred[None]:
+        """Store the message and show it; fires when that is done."""
+        return self._events.commit(addition.changes, addition.events)
+
+    def user(self, prompt: Prompt, message_id: MessageId, changes: Sequence[StoreChange] = ()) -> Addition:
+        """The prompt as a user message: one text part, one part per attachment."""
         files = [Binary(file.file_path, file.mime_type, file.content) for file in prompt.attachments]
         parts: list[Part] = [Text(prompt.text), *files, STOP]
         return self._create(self._message(message_id, prompt.session_id, Role.USER, parts), changes)
 
-    def add_result(self, session_id: SessionId, result: ToolResult) -> Deferred[None]:
-        """Store one tool result as a message of its own."""
+    def result(self, session_id: SessionId, result: ToolResult) -> Addition:
+        """One tool result as a message of its own."""
         return self._create(self._message(self.new_id(), session_id, Role.TOOL, [result, STOP]))
 
-    def begin_assistant(
+    def assistant(
         self,
         session_id: SessionId,
         model: str,
@@ -50,8 +62,8 @@ class Transcript:
         changes: Sequence[StoreChange] = (),
         *,
         is_summary: bool = False,
-    ) -> tuple[LiveMessage, Deferred[None]]:
-        """An empty assistant message for the model to write in, and when it is stored and shown."""
+    ) -> tuple[LiveMessage, Addition]:
+        """An empty assistant message for the model to write in."""
         now = int(self._clock.seconds())
         message = Message(
             id=self.new_id(),
@@ -98,6 +110,6 @@ class Transcript:
         now = int(self._clock.seconds())
         return Message(message_id, session_id, role, tuple(parts), created_at=now, updated_at=now)
 
-    def _create(self, message: Message, changes: Sequence[StoreChange] = ()) -> Deferred[None]:
+    def _create(self, message: Message, changes: Sequence[StoreChange] = ()) -> Addition:
         counted = self._sessions.counted(message.session_id, 1)
-        return self._events.commit([PutMessage(message), *counted, *changes], [message_event(message, Change.CREATED)])
+        return Addition((PutMessage(message), *counted, *changes), (message_event(message, Change.CREATED),))

@@ -1,8 +1,8 @@
 """One turn: a prompt, and the steps of the model until it is answered (`agent.md` 1.3).
 
-`take` does the work and may be cancelled at any await. `closing` says what has to be written at the end, however the
-turn ended, and is cancelled by nobody. Whatever was begun is noted before the await that does it, so that the end finds
-it also where the cancel came in between.
+`take` does the work and may be cancelled at any await. `completed`, `cancelled` and `failed` say what has to be written
+at the end; they are plain functions, so nothing can come in between, and what they say is one transaction. Whatever was
+begun is noted before the await that does it, so that the end finds it also where the cancel came in between.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from txcrush.core.run import Cancellation, Run
 from txcrush.core.sessions import Sessions, session_event
 from txcrush.core.titles import Titles
 from txcrush.core.toolbox import Done, Place, Toolbox
-from txcrush.core.transcript import Transcript
+from txcrush.core.transcript import Addition, Transcript
 from txcrush.model.errors import CrushError, Failed, ProviderError, SessionNotFound
 from txcrush.model.events import Event
 from txcrush.model.ids import MessageId, SessionId
@@ -67,7 +67,7 @@ class Turn:
         self._said = bool(run.record.user_message_id)
         self._results: dict[str, ToolResult] = {}
         self._finish = Finish(FinishReason.UNKNOWN, 0)
-        self._accounted: list[Session] = []
+        self._accounted = False
 
     @property
     def session_id(self) -> SessionId:
@@ -105,7 +105,7 @@ class Turn:
             raise done.error
         if goes_on:
             await self._end_step()
-            conversation += history.this_turn(
+            conversation += history.exchange(
                 live.snapshot(),
                 done.results,
                 provider=brain.config.id,
@@ -115,8 +115,9 @@ class Turn:
 
     async def _fold(self, brain: Brain, conversation: list[ModelTurn]) -> None:
         """Take in the queued prompts that join this turn; later steps see them too (R-QUEUE-13)."""
-        for run in self._drain():
-            self.folded.append(run)
+        taken = self._drain()
+        self.folded += taken
+        for run in taken:
             await self._say(run)
             conversation.append(self._prompt_turn(run, brain))
 
@@ -125,11 +126,10 @@ class Turn:
         now = int(self._with.clock.seconds())
         begun = [BeginRun(run.id, now) for run in (self.run, *self.folded)]
         self._retire_live()
-        self._live, stored = self._with.transcript.begin_assistant(
-            self.session_id, brain.model.id, brain.config.id, begun
-        )
-        await stored
-        return self._live
+        live, addition = self._with.transcript.assistant(self.session_id, brain.model.id, brain.config.id, begun)
+        self._live = live
+        await self._with.transcript.add(addition)
+        return live
 
     async def _run_tools(self, brain: Brain, live: LiveMessage) -> Done:
         if not live.calls:
@@ -143,14 +143,14 @@ class Turn:
 
     async def _keep(self, result: ToolResult) -> None:
         self._results[result.tool_call_id] = result
-        await self._with.transcript.add_result(self.session_id, result)
+        await self._with.transcript.add(self._with.transcript.result(self.session_id, result))
 
     async def _end_step(self) -> None:
         """Finish this step's message; the turn goes on with another."""
         assert self._live is not None
         put, event = self._live.finish(self._finish)
-        sessions, self._accounted = self._accounted, []
-        changes = [*(PutSession(session) for session in sessions), put]
+        sessions = self._changed_session()
+        changes = [*map(PutSession, sessions), put]
         await self._with.events.commit(changes, [*map(session_event, sessions), event])
 
     def _account(self, brain: Brain, reply: ModelReply, asked: Sequence[ModelTurn], live: LiveMessage) -> None:
@@ -163,7 +163,13 @@ class Turn:
         if sessions.exists(self.session_id):
             session = sessions.get(self.session_id)
             gauges = usage.gauges(session, used)
-            self._accounted = [sessions.changed(self.session_id, cost=session.cost + price, **gauges)]
+            sessions.changed(self.session_id, cost=session.cost + price, **gauges)
+            self._accounted = True
+
+    def _changed_session(self) -> list[Session]:
+        """The session as it is now, once for each step that was accounted."""
+        accounted, self._accounted = self._accounted, False
+        return [self._with.sessions.get(self.session_id)] if accounted else []
 
     def _finish_of(self, reply: ModelReply, *, goes_on: bool) -> Finish:
         reason = reply.finish
@@ -201,8 +207,11 @@ class Turn:
             if self._said:
                 return
             self._said = True
+        await self._with.transcript.add(self._words_of(run))
+
+    def _words_of(self, run: Run) -> Addition:
         message_id = self._with.transcript.new_id()
-        await self._with.transcript.add_user(run.prompt, message_id, [StartRun(run.id, message_id)])
+        return self._with.transcript.user(run.prompt, message_id, [StartRun(run.id, message_id)])
 
     # The end
 
@@ -210,42 +219,50 @@ class Turn:
         """The turn went through."""
         return self._closed(self._finish)
 
-    async def cancelled(self, cancellation: Cancellation) -> Closing:
+    def cancelled(self, cancellation: Cancellation) -> Closing:
         """Close what is open; a turn that was cancelled before it said anything says that (R-CANCEL-04)."""
         if not self._with.sessions.exists(self.session_id):
             return Closing()
-        await self._say(self.run)
-        if self._live is None:
-            self._live, stored = self._with.transcript.begin_assistant(
-                self.session_id, *self._model_names(), [BeginRun(self.run.id, int(self._with.clock.seconds()))]
-            )
-            await stored
-        await self._answer_open_calls(CANCELLED_TOOL)
-        return self._closed(Finish(FinishReason.CANCELED, int(self._with.clock.seconds()), cancellation.reason))
+        missing = [*self._unsaid(), *self._unbegun()]
+        finish = Finish(FinishReason.CANCELED, int(self._with.clock.seconds()), cancellation.reason)
+        return self._closed(finish, [*missing, *self._open_calls_answered(CANCELLED_TOOL)])
 
-    async def failed(self, error: Exception) -> Closing:
+    def failed(self, error: Exception) -> Closing:
         """Close what is open; an error before the model was asked leaves no assistant message (R-ERR-03)."""
-        if self._live is None:
+        if self._live is None or not self._with.sessions.exists(self.session_id):
             return Closing()
-        await self._answer_open_calls(FAILED_TOOL)
         title, details = describe(error)
-        return self._closed(Finish(FinishReason.ERROR, int(self._with.clock.seconds()), title, details))
+        finish = Finish(FinishReason.ERROR, int(self._with.clock.seconds()), title, details)
+        return self._closed(finish, self._open_calls_answered(FAILED_TOOL))
 
-    async def _answer_open_calls(self, text: str) -> None:
+    def _unsaid(self) -> list[Addition]:
+        """The prompt, where the turn ended before it was stored."""
+        said, self._said = self._said, True
+        return [] if said else [self._words_of(self.run)]
+
+    def _unbegun(self) -> list[Addition]:
+        """An assistant message, where the turn ended before it had one."""
+        if self._live is not None:
+            return []
+        begun = [BeginRun(self.run.id, int(self._with.clock.seconds()))]
+        self._live, addition = self._with.transcript.assistant(self.session_id, *self._model_names(), begun)
+        return [addition]
+
+    def _open_calls_answered(self, text: str) -> list[Addition]:
         assert self._live is not None
         names = {call.id: call.name for call in self._live.calls}
-        for call_id in self._live.close():
-            if call_id not in self._results:
-                await self._keep(ToolResult(call_id, names[call_id], text, is_error=True))
+        missing = [call_id for call_id in self._live.close() if call_id not in self._results]
+        results = (ToolResult(call_id, names[call_id], text, is_error=True) for call_id in missing)
+        return [self._with.transcript.result(self.session_id, result) for result in results]
 
-    def _closed(self, finish: Finish) -> Closing:
+    def _closed(self, finish: Finish, additions: Sequence[Addition] = ()) -> Closing:
         assert self._live is not None
-        live, sessions = self._live, self._accounted
+        live, sessions = self._live, self._changed_session()
         put, event = live.finish(finish)
         self._retire_live()
         return Closing(
-            (*(PutSession(session) for session in sessions), put),
-            (*map(session_event, sessions), event),
+            (*(change for one in additions for change in one.changes), *map(PutSession, sessions), put),
+            (*(told for one in additions for told in one.events), *map(session_event, sessions), event),
             MessageId(live.id),
             live.snapshot().text,
         )

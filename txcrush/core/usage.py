@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from txcrush.model.config import Model
 from txcrush.model.messages import Message, Reasoning, Text, ToolCall
-from txcrush.model.providers import AssistantTurn, ResultsTurn, SystemTurn, Turn, Usage, UserTurn
+from txcrush.model.providers import AssistantTurn, CallResult, ResultsTurn, SystemTurn, Turn, Usage, UserTurn
 from txcrush.model.sessions import Session
 
 PER_MILLION = 1_000_000
@@ -33,7 +33,14 @@ def _turn_tokens(turn: Turn) -> int:
             calls = sum(estimate(call.name) + estimate(call.arguments) for call in turn.calls)
             return estimate("assistant") + estimate(turn.text) + estimate(turn.reasoning) + calls
         case ResultsTurn():
-            return estimate("tool") + sum(estimate(result.call_id) + estimate(result.text) for result in turn.results)
+            return estimate("tool") + sum(map(_result_tokens, turn.results))
+
+
+def _result_tokens(result: CallResult) -> int:
+    said = result.text
+    if result.media is not None:
+        said = f"{result.media.mime_type} {said} {len(result.media.data)} bytes"
+    return estimate(result.call_id) + estimate(said)
 
 
 def _part_tokens(part: object) -> int:

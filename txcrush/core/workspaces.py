@@ -19,6 +19,7 @@ from txcrush.core.presence import Claims
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
+from txcrush.core.skills import Skills
 from txcrush.core.titles import Titles
 from txcrush.core.transcript import Transcript
 from txcrush.model.errors import (
@@ -63,6 +64,7 @@ class Workspace:
         request: WorkspaceRequest,
         *,
         settings: WorkspaceSettings,
+        skills: Skills,
         store: Store,
         events: EventLog,
         sessions: Sessions,
@@ -79,6 +81,7 @@ class Workspace:
         self.channels = request.channels
         self.skip_permissions = request.yolo
         self.settings = settings
+        self.skills = skills
         self.store = store
         self.events = events
         self.sessions = sessions

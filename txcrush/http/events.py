@@ -20,6 +20,7 @@ from txcrush.core.events import Frame
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.client_ids import query_client_id
 from txcrush.http.routing import Call, route
+from txcrush.http.sending import Sender
 from txcrush.ports import Clock
 
 HEARTBEAT_S = 15.0
@@ -48,6 +49,9 @@ class EventRoutes:
         """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by."""
         client_id = query_client_id(call)
         workspace = self._workspaces.get(call.workspace_id)
+        if call.request.method == b"HEAD":
+            _write_head(call.request)
+            return
         reader = Reader(call.request, self._clock)
         workspace.events.subscribe(reader)
         workspace.claims.attach(client_id)
@@ -65,6 +69,7 @@ class Reader:
     def __init__(self, request: Any, clock: Clock) -> None:
         self._request = request
         self._clock = clock
+        self._sender = Sender(request.channel.transport)
         self._queue: dict[object, Frame] = {}
         self._queued_bytes = 0
         self._paused = False
@@ -74,11 +79,8 @@ class Reader:
 
     def run(self) -> Deferred[None]:
         """Write the headers; fires when the stream has ended."""
-        request, channel = self._request, self._request.channel
-        request.startedWriting = 1
-        channel.persistent = False
-        channel.writeHeaders(b"HTTP/1.1", b"200", b"OK", [(b"Date", datetimeToString()), *HEADERS])
-        request.registerProducer(self, True)
+        _write_head(self._request)
+        self._request.registerProducer(self, True)
         self._beat_later()
         return self._ended
 
@@ -146,7 +148,7 @@ class Reader:
 
     def _write(self, data: bytes) -> None:
         if not self._ended.called:
-            self._request.channel.write(data)
+            self._sender.write(data)
 
     def _beat_later(self) -> None:
         self._heartbeat = self._clock.callLater(HEARTBEAT_S, self._beat)
@@ -176,6 +178,13 @@ class Reader:
         timer, self._overflow = self._overflow, None
         if timer is not None and timer.active():
             timer.cancel()
+
+
+def _write_head(request: Any) -> None:
+    """The head of the answer, by hand: nothing is chunked, and the end of the connection is the end of the body."""
+    request.startedWriting = 1
+    request.channel.persistent = False
+    request.channel.writeHeaders(b"HTTP/1.1", b"200", b"OK", [(b"Date", datetimeToString()), *HEADERS])
 
 
 def _abort_if_open(channel: Any) -> None:

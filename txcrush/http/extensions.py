@@ -1,4 +1,4 @@
-"""Routes of MCP servers, language servers and skills.
+"""Routes of MCP servers and language servers.
 
 This version starts none of them: lists are empty, and what needs one says in the reference's words that there is none.
 """
@@ -6,7 +6,7 @@ This version starts none of them: lists are empty, and what needs one says in th
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
 from txcrush.model.errors import BadRequest, Failed, NotFound
-from txcrush.wire.requests import McpName, McpPrompt, McpResource, ReadSkill, StartLsp
+from txcrush.wire.requests import McpName, McpPrompt, McpResource, StartLsp
 
 WORKSPACE = "/v1/workspaces/<workspace_id>"
 NO_DOCKER = "docker mcp is not available, please ensure docker is installed and 'docker mcp version' succeeds"
@@ -19,13 +19,16 @@ class ExtensionRoutes:
         self._workspaces = workspaces
 
     @route("GET", f"{WORKSPACE}/lsps")
-    @route("GET", f"{WORKSPACE}/mcp/states")
-    def states(self, call: Call) -> Reply:
+    def language_servers(self, call: Call) -> Reply:
         """Servers by name: none."""
         self._workspaces.get(call.workspace_id)
         return json_reply({})
 
-    @route("GET", f"{WORKSPACE}/skills")
+    @route("GET", f"{WORKSPACE}/mcp/states")
+    def mcp_states(self, _call: Call) -> Reply:
+        """Servers by name: none, also for an id that no workspace has, as in the reference."""
+        return json_reply({})
+
     @route("GET", f"{WORKSPACE}/mcp/pending-auth")
     @route("GET", f"{WORKSPACE}/mcp/prompts")
     def nothing(self, call: Call) -> Reply:
@@ -41,18 +44,17 @@ class ExtensionRoutes:
     @route("POST", f"{WORKSPACE}/lsps/start", StartLsp)
     @route("POST", f"{WORKSPACE}/lsps/stop")
     @route("POST", f"{WORKSPACE}/mcp/refresh-tools", McpName)
-    @route("POST", f"{WORKSPACE}/mcp/refresh-prompts", McpName)
-    @route("POST", f"{WORKSPACE}/mcp/refresh-resources", McpName)
     @route("POST", f"{WORKSPACE}/mcp/docker/disable")
     def nothing_to_do(self, call: Call) -> Reply:
         """Done for each of no servers."""
         self._workspaces.get(call.workspace_id)
         return OK
 
-    @route("POST", f"{WORKSPACE}/skills/read", ReadSkill)
-    def read_skill(self, call: Call) -> Reply:
-        self._workspaces.get(call.workspace_id)
-        raise Failed(f"skill not found: {call.body.skill_id}")
+    @route("POST", f"{WORKSPACE}/mcp/refresh-prompts", McpName)
+    @route("POST", f"{WORKSPACE}/mcp/refresh-resources", McpName)
+    def nothing_to_refresh(self, _call: Call) -> Reply:
+        """Done for each of no servers; the reference does not look at the workspace here."""
+        return OK
 
     @route("GET", f"{WORKSPACE}/mcp/auth-url")
     def auth_url(self, call: Call) -> Reply:

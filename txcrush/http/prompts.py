@@ -50,7 +50,7 @@ class PromptRoutes:
     async def _held(self, run: Run) -> Reply:
         """Wait for the end. A prompt that has to queue is answered at once: terminals show their queue only then."""
         await run.when_kept()
-        if await run.when_placed() == RunState.QUEUED and not run.interrupts:
+        if await run.when_placed() in (RunState.QUEUED, RunState.FOLDED) and not run.interrupts:
             return Reply(200, headers={"X-Run-State": "queued"})
         return await _end(run)
 

@@ -8,12 +8,13 @@ import html
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import INTERNAL_SERVER_ERROR, TEMPORARY_REDIRECT
+from twisted.web.http import BAD_REQUEST, INTERNAL_SERVER_ERROR, TEMPORARY_REDIRECT, datetimeToString
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
@@ -21,7 +22,7 @@ from txcrush.http import guards
 from txcrush.http.channel import CrushChannel
 from txcrush.http.guards import Policy, Refusal
 from txcrush.http.limits import FailedLogins
-from txcrush.model.errors import CrushError
+from txcrush.model.errors import BadRequest, CrushError
 from txcrush.wire.errors import error_body
 
 PeerUid = Callable[[object], int | None]
@@ -45,10 +46,12 @@ class CrushRequest(Request):
             self.content.write(data)
 
     def process(self) -> None:
-        """Send unclean paths to their clean form, hand everything else to the resources."""
+        """Send unclean paths to their clean form, refuse what is no text, hand everything else to the resources."""
         path = self.path.decode("ascii")
         if path.startswith("/") and not guards.is_clean(path):
             self._redirect(guards.clean_path(path))
+        elif not _is_text(self.path):
+            self._answer(BAD_REQUEST, b"application/json", error_body(BadRequest.default))
         else:
             super().process()
 
@@ -74,6 +77,7 @@ class CrushRequest(Request):
 
     def _answer(self, status: int, content_type: bytes, body: bytes) -> None:
         self.setResponseCode(status)
+        self.setHeader(b"Date", datetimeToString())
         self.setHeader(b"Content-Type", content_type)
         self.setHeader(b"Content-Length", b"%d" % len(body))
         self.write(body)
@@ -169,3 +173,12 @@ class CrushSite(Site):
         """Close every connection at once."""
         for channel in tuple(self.channels):
             channel.abort()
+
+
+def _is_text(path: bytes) -> bool:
+    """Whether the path is UTF-8 once its percent signs are resolved."""
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        return False
+    return True

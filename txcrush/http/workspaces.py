@@ -12,6 +12,7 @@ from txcrush.model.config import Config
 from txcrush.model.errors import BadRequest
 from txcrush.model.ids import SessionId
 from txcrush.wire.requests import CreateWorkspace, CurrentSession
+from txcrush.wire.skills import skill_state
 from txcrush.wire.v1 import WorkspaceBody
 
 Visible = Callable[[IRequest, Config], Config]
@@ -73,4 +74,5 @@ class WorkspaceRoutes:
             config=self._visible(call.request, config),
             env=workspace.env if self._shows_env(call.request) else (),
             channels=workspace.channels,
+            skills=tuple(skill_state(found) for found in workspace.skills.states),
         )

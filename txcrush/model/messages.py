@@ -97,6 +97,8 @@ Part: TypeAlias = Text | Reasoning | ImageUrl | Binary | ToolCall | ToolResult |
 
 
 class Message(Struct, frozen=True):
+    """One message of a session; an assistant's has its finish part last, once it is finished."""
+
     id: MessageId
     session_id: SessionId
     role: Role

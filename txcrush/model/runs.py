@@ -18,6 +18,8 @@ class WhenBusy(StrEnum):
 
 
 class Attachment(Struct, frozen=True):
+    """A file that came with a prompt; `file_path` is the client's name for it, never opened here."""
+
     file_path: str = ""
     file_name: str = ""
     mime_type: str = ""

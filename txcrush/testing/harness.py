@@ -16,6 +16,7 @@ from txcrush.model.config import Config, Model, Options, ProviderConfig, Selecte
 from txcrush.model.ids import ClientId
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import ModelReply, ModelRequest, SystemTurn, Usage
+from txcrush.model.skills import FoundSkill, Skill
 from txcrush.ports import Store, StreamSink, Tool
 from txcrush.testing.memory_store import MemoryStore
 from txcrush.testing.scripted_provider import ScriptedProvider, Step
@@ -24,6 +25,7 @@ from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_event
 
 NOW_S = 1_800_000_000.0
+_servers = itertools.count(1)  # no two servers mint the same id, also not before and after a restart
 CLIENT = ClientId("11111111-1111-4111-8111-111111111111")
 
 
@@ -86,6 +88,20 @@ class NoProjectFiles:
         return succeed(None)
 
 
+class HandedSkills:
+    """Skills that are handed in. `texts` are their files by path."""
+
+    def __init__(self) -> None:
+        self.found: list[FoundSkill] = []
+        self.texts: dict[str, bytes] = {}
+
+    def find(self, path: str, config: Config) -> Deferred[Sequence[FoundSkill]]:
+        return succeed(tuple(self.found))
+
+    def read(self, path: str, skill: Skill) -> Deferred[bytes]:
+        return succeed(self.texts[skill.path])
+
+
 class Listener:
     """A subscriber that keeps what it hears, decoded."""
 
@@ -131,7 +147,8 @@ class TitlesAside:
 class Harness:
     """A server whose edges are fakes.
 
-    `provider` plays its script for every request but those for titles: each title is `A Title`. `stores` keeps the data directories: hand it to a second harness to see a restart.
+    `provider` plays its script for every request but those for titles: each title is `A Title`. `stores` keeps the data
+    directories: hand it to a second harness to see a restart.
     """
 
     def __init__(
@@ -147,10 +164,12 @@ class Harness:
         self.clock.advance(NOW_S)
         self.provider = ScriptedProvider(steps, self.clock)
         self.config_files = MemoryConfigFiles(config or configuration())
+        self.skill_files = HandedSkills()
         self.stores = {} if stores is None else stores
         self.stopped = 0
         self._tools = tools
-        self._ids = (f"00000000-0000-4000-8000-{number:012d}" for number in itertools.count(1))
+        server = next(_servers)
+        self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
         self.workspaces = Workspaces(
             Opener(self._edges()),
             succeed,
@@ -170,6 +189,7 @@ class Harness:
             open_store=self._open_store,
             config_files=self.config_files,
             project_files=NoProjectFiles(),
+            skill_files=self.skill_files,
             build_provider=lambda _config: TitlesAside(self.provider, "A Title"),
             make_tools=self._make_tools,
             parse_object=parse_object,

@@ -223,7 +223,7 @@ class _Connection(Protocol):
             self._buffer = rest[length:]
             self._server.asked(Exchange(self, line, headers, rest[:length]))
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # Twisted's signature
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # Twisted's signature
         self.gone = True
         self._server.closed(self)
         watchers, self._watchers = self._watchers, []
@@ -237,7 +237,7 @@ class _ConnectionFactory(Factory):
     def __init__(self, server: ModelServer) -> None:
         self._server = server
 
-    def buildProtocol(self, addr: IAddress | None) -> _Connection:  # noqa: ARG002  # Twisted's signature
+    def buildProtocol(self, addr: IAddress | None) -> _Connection:  # Twisted's signature
         return _Connection(self._server)
 
 

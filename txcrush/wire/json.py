@@ -8,6 +8,7 @@ integers beyond 64 bits, lone surrogates, a wrong type) is one error: `DecodeFai
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
@@ -33,8 +34,14 @@ T = TypeVar("T", bound=Struct)
 
 
 def encode(value: object) -> bytes:
-    """The value as JSON, in the reference's escaping. These characters only ever stand inside strings."""
-    text = _encoder.encode(value)
+    """The value as JSON, in the reference's escaping. These characters only ever stand inside strings.
+
+    A lone surrogate becomes U+FFFD, as Go writes it: what a tool has read must not break a stream.
+    """
+    try:
+        text = _encoder.encode(value)
+    except UnicodeEncodeError:
+        text = _encoder.encode(_without_surrogates(msgspec.to_builtins(value)))
     for plain, escaped in _ESCAPES:
         if plain in text:
             text = text.replace(plain, escaped)
@@ -63,14 +70,15 @@ def decode_body(raw: bytes, kind: type[T]) -> T:
 
 
 def parse_object(text: str) -> dict[str, object]:
-    """The JSON object that a string holds. Raises ValueError with the decoder's words."""
+    """The JSON object that a string holds, lone surrogates replaced. Raises ValueError with the decoder's words."""
     try:
-        value = json.loads(text)
+        value = _decoder.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, got {type(value).__name__}")
-    return value
+    _check(value, surrogates=False)
+    return _without_surrogates(value) if "\\u" in text else value
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -78,6 +86,17 @@ def _refuse(constant: str) -> NoReturn:
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """The value with U+FFFD in the place of every lone surrogate."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value
 
 
 def _check(value: object, *, surrogates: bool) -> None:
@@ -97,6 +116,8 @@ def _check(value: object, *, surrogates: bool) -> None:
                     item.encode()
             elif isinstance(item, int) and item not in _INT64:
                 raise ValueError("integer out of range")
+            elif isinstance(item, float) and not isfinite(item):
+                raise ValueError("number out of range")
         if not below:
             return
         level = below

@@ -1,0 +1,130 @@
+"""Writes how runs end: rows, last messages and events in one transaction.
+
+Theory. The end of a run is told once. If the store takes it, the transaction's events tell of it. If the store refuses,
+they are never seen, and whoever listens is told of the failure instead. If the store is only slow, nobody waits for it
+for ever: the run is over for those who wait, and its events follow when they are durable.
+"""
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txcrush.core import run_events
+from txcrush.core.events import EventLog
+from txcrush.core.observers import within
+from txcrush.core.run import Cancellation, Run
+from txcrush.core.sessions import Sessions
+from txcrush.core.turn import Closing
+from txcrush.model.errors import CrushError, StorageFailed
+from txcrush.model.events import Event
+from txcrush.model.runs import Outcome, RunEnd
+from txcrush.model.storage import EndRun, StoreChange
+from txcrush.ports import Clock
+
+LAST_WRITE_S = 5.0
+"""The last write of a run may take this long; those who wait for the run wait no longer."""
+
+log = Logger()
+
+
+def cancelled(cancellation: Cancellation, closing: Closing) -> RunEnd:
+    """The end of a run that somebody cancelled."""
+    return RunEnd(
+        outcome=Outcome.CANCELLED,
+        reason=cancellation.reason,
+        source=cancellation.source,
+        message_id=closing.message_id,
+        text=closing.text,
+    )
+
+
+def failed(error: Exception, closing: Closing) -> RunEnd:
+    """The end of a run that an error stopped."""
+    return RunEnd(outcome=Outcome.FAILED, error=str(error), message_id=closing.message_id, text=closing.text)
+
+
+class Endings:
+    """Writes ends; nothing cancels it."""
+
+    def __init__(self, events: EventLog, sessions: Sessions, clock: Clock) -> None:
+        self._events = events
+        self._sessions = sessions
+        self._clock = clock
+
+    async def of_turn(
+        self,
+        run: Run,
+        folded: Sequence[Run],
+        closing: Closing,
+        end: RunEnd,
+        before_publish: Callable[[], None],
+        *,
+        on_entry: bool = False,
+    ) -> RunEnd:
+        """End a run and those folded into its turn; returns the end as it came out. See `EventLog.commit`."""
+        title = self._title(run)
+        end = self._now(end)
+        told = run_events.of_end(run, folded, end, title, on_entry=on_entry)
+
+        def in_vain(unwritten: RunEnd) -> list[Event]:
+            return run_events.of_end(run, folded, unwritten, title)
+
+        events = [*closing.events, *told]
+        return await self._written([run, *folded], end, closing.changes, events, in_vain, before_publish)
+
+    async def of_dropped(self, runs: Sequence[Run], end: RunEnd) -> RunEnd:
+        """End runs that never had a turn."""
+        end = self._now(end)
+        events = [run_events.completion(run, end, on_entry=True) for run in runs]
+        return await self._written(runs, end, (), events, lambda _: events)
+
+    async def _written(
+        self,
+        runs: Sequence[Run],
+        end: RunEnd,
+        changes: Sequence[StoreChange],
+        events: Sequence[Event],
+        in_vain: Callable[[RunEnd], list[Event]],
+        before_publish: Callable[[], None] | None = None,
+    ) -> RunEnd:
+        """Write; `in_vain` says what is published instead where the store refuses."""
+        rows = [*changes, *(EndRun(run.id, end) for run in runs)]
+
+        def refused(failure: Failure) -> Failure:
+            log.error("{runs} ended, but not in the database: {reason}", runs=_named(runs), reason=failure.value)
+            for event in in_vain(_unwritten(end, failure.value)):
+                self._events.show(event)
+            return failure
+
+        writing: Deferred[None] = maybeDeferred(self._events.commit, rows, events, before_publish)
+        try:
+            await within(LAST_WRITE_S, self._clock, writing.addErrback(refused))
+        except TimeoutError as error:
+            log.error("{runs} ended, but the database has not written it yet", runs=_named(runs))
+            return _unwritten(end, error)
+        except Exception as error:  # nobody else holds what is awaited here, so it is never a cancel
+            return _unwritten(end, error)
+        return end
+
+    def _now(self, end: RunEnd) -> RunEnd:
+        return replace(end, ended_at=int(self._clock.seconds()))
+
+    def _title(self, run: Run) -> str:
+        session_id = run.prompt.session_id
+        return self._sessions.get(session_id).title if self._sessions.exists(session_id) else ""
+
+
+def _unwritten(end: RunEnd, error: BaseException | None) -> RunEnd:
+    """What is told where the end could not be written; the next start ends the run in the store. A cancelled run is
+    none the less cancelled."""
+    if end.outcome == Outcome.CANCELLED:
+        return end
+    reason = error.message if isinstance(error, CrushError) else StorageFailed.default
+    return RunEnd(outcome=Outcome.FAILED, error=reason, message_id=end.message_id, ended_at=end.ended_at)
+
+
+def _named(runs: Sequence[Run]) -> str:
+    return ", ".join(f"run {run.id}" for run in runs)

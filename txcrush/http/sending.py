@@ -1,0 +1,39 @@
+"""Writing to a connection without the detour through the reactor.
+
+Twisted queues what is written and asks the reactor when the socket will take it: for an event stream with a thousand
+readers that is a selector call more, each way, for every frame. Here the socket is asked at once, as long as nothing
+waits before it; what it does not take goes the ordinary way, and then everything does until that has left.
+"""
+
+from typing import Any
+
+from twisted.internet.tcp import Connection
+
+
+class Sender:
+    """Writes to one transport, in order. A transport that is no plain socket (TLS, a test's) is written to as ever."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        plain = isinstance(transport, Connection) and not transport.TLS
+        self._socket = transport.getHandle() if plain else None
+        if plain:
+            transport.bufferSize = 0  # the producer is paused at the first byte that the socket does not take
+
+    def write(self, data: bytes) -> None:
+        """Send the data, or what of it cannot be sent now as soon as it can."""
+        sent = self._send_now(data)
+        if sent < len(data):
+            self._transport.write(data[sent:] if sent else data)
+
+    def _send_now(self, data: bytes) -> int:
+        """How many bytes the socket took."""
+        transport = self._transport
+        if self._socket is None or not transport.connected or transport.disconnecting:
+            return 0
+        if transport.dataBuffer or transport._tempDataBuffer:
+            return 0
+        try:
+            return int(self._socket.send(data))
+        except OSError:
+            return 0  # full, or gone: the transport will find out, and tell

@@ -1,0 +1,76 @@
+"""The YAML at the head of a `SKILL.md`.
+
+The files come from checked-out repositories, so as little of YAML as will do: every scalar is text (the base loader
+knows no tags, no numbers and no merge keys, so an alias costs nothing), and size and depth have a bound.
+"""
+
+from itertools import dropwhile
+
+import msgspec
+import yaml
+
+from txcrush.model.skills import SkillHeader
+
+MAX_HEADER_BYTES = 8 * 1024
+"""The end of the front matter must stand within these first bytes of the file. At worst they take 20 ms."""
+
+MAX_DEPTH = 16
+"""Collections inside collections. The loader recurses: 30,000 opening brackets end the process."""
+
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_MARK = "---"
+_SWITCHES = frozenset(("user-invocable", "disable-model-invocation"))
+_SWITCH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+def read_header(raw: bytes) -> SkillHeader:
+    """The front matter of a file that begins with `raw`. Raises ValueError with the reason in the reference's words."""
+    text = _front_matter(raw[:MAX_HEADER_BYTES].decode("utf-8", "replace").removeprefix("\ufeff"))
+    try:
+        _ensure_shallow(text)
+        fields = yaml.load(text, _LOADER)
+        header = msgspec.convert(_given(fields), SkillHeader, strict=False)
+        "".join((header.name, header.description, header.compatibility)).encode()
+    except yaml.MarkedYAMLError as error:
+        raise ValueError(f"parsing frontmatter: {_said(error)}") from None
+    except (yaml.YAMLError, msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise ValueError(f"parsing frontmatter: {str(error).splitlines()[0]}") from None
+    return header
+
+
+def _front_matter(text: str) -> str:
+    """What stands between the first two delimiter lines; only blank lines may come before."""
+    all_lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = list(dropwhile(lambda line: not line.strip(), all_lines))
+    if not lines or lines[0].rstrip() != _MARK:
+        raise ValueError("no YAML frontmatter found")
+    for number, line in enumerate(lines[1:], 1):
+        if line.rstrip() == _MARK:
+            return "\n".join(lines[1:number])
+    raise ValueError("unclosed frontmatter")
+
+
+def _ensure_shallow(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError("parsing frontmatter: nested too deeply")
+
+
+def _given(fields: object) -> object:
+    """The map without its empty values, which stand for absent ones, and with YAML's other words for true and false.
+    Nothing at all is an empty map."""
+    if fields in (None, ""):
+        return {}
+    if not isinstance(fields, dict):
+        return fields
+    given = {key: value for key, value in fields.items() if value != ""}
+    for key in _SWITCHES & given.keys():
+        given[key] = _SWITCH_WORDS.get(str(given[key]).lower(), given[key])
+    return given
+
+
+def _said(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark
+    return f"line {mark.line + 1}: {error.problem}" if mark else str(error.problem)
