@@ -92,6 +92,12 @@ class Server(Service):
         self._started: OneShot[None] = OneShot()
         self._failure: Exception | None = None
 
+    @property
+    def listening(self) -> Listening:
+        """The open ports, once it has started."""
+        assert self._listening is not None
+        return self._listening
+
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
         Deferred.fromCoroutine(self._start())

@@ -43,7 +43,8 @@ def cancelled(cancellation: Cancellation, closing: Closing) -> RunEnd:
 
 def failed(error: Exception, closing: Closing) -> RunEnd:
     """The end of a run that an error stopped."""
-    return RunEnd(outcome=Outcome.FAILED, error=str(error), message_id=closing.message_id, text=closing.text)
+    reason = str(error) or type(error).__name__  # an empty error would read as a success
+    return RunEnd(outcome=Outcome.FAILED, error=reason, message_id=closing.message_id, text=closing.text)
 
 
 class Endings:

@@ -55,11 +55,8 @@ class OneShot(Generic[T]):
             self._waiting.remove(watcher)
 
 
-def within(seconds: float, clock: Clock, work: Deferred[T]) -> Deferred[T]:
-    """Fires as the work does, or fails with `TimeoutError` after so long.
-
-    The work itself is never cancelled; what it fails with after that is its owner's to report.
-    """
+def apart(work: Deferred[T]) -> Deferred[T]:
+    """Fires as the work does. Cancelling it leaves the work alone, whose later failure is its owner's to report."""
     asker: Deferred[T] = Deferred()
 
     def tell(result: T | Failure) -> None:
@@ -67,4 +64,9 @@ def within(seconds: float, clock: Clock, work: Deferred[T]) -> Deferred[T]:
             asker.callback(result)  # a Failure goes down the errbacks
 
     work.addBoth(tell)
-    return asker.addTimeout(seconds, clock)
+    return asker
+
+
+def within(seconds: float, clock: Clock, work: Deferred[T]) -> Deferred[T]:
+    """Fires as the work does, or fails with `TimeoutError` after so long; the work goes on."""
+    return apart(work).addTimeout(seconds, clock)

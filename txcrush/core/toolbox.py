@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, FirstError
 from twisted.logger import Logger
 
+from txcrush.core.observers import apart
 from txcrush.model.errors import CrushError
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import ToolCall, ToolResult
@@ -114,12 +115,12 @@ class _Step:
                 if self._toolbox.is_parallel(call):
                     self._start(self._in_turn(call))
                 else:
-                    await self._start(self._one(call))
-            await DeferredList(self._running, fireOnOneErrback=True, consumeErrors=True)
+                    await apart(self._start(self._one(call)))
+            await apart(DeferredList(self._running, fireOnOneErrback=True, consumeErrors=True))
         except FirstError as first:
             await self._stop_all()
             raise first.subFailure.value or first from None
-        except BaseException:
+        except Exception:
             await self._stop_all()
             raise
         return Done(tuple(self._results), self._stop_turn, self._error)
@@ -130,7 +131,7 @@ class _Step:
         return task
 
     async def _stop_all(self) -> None:
-        for task in self._running:
+        for task in reversed(self._running):  # first those that wait for their turn: it would come as others end
             task.cancel()
         await DeferredList(self._running, consumeErrors=True)
 

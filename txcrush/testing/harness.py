@@ -9,10 +9,12 @@ from twisted.internet.task import Clock
 
 from txcrush.core.events import EventLog, Frame
 from txcrush.core.instructions import TITLE, Facts
+from txcrush.core.observers import OneShot
 from txcrush.core.opening import Edges, Opener
 from txcrush.core.sessions import Sessions
 from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import ClientId
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import ModelReply, ModelRequest, SystemTurn, Usage
@@ -61,14 +63,15 @@ def configuration(*models: Model, data_dir: str = "/project/.crush") -> Config:
 
 
 class MemoryConfigFiles:
-    """A configuration that is handed in. `changes` holds what clients have changed, in order."""
+    """A configuration that is handed in; each directory has a data directory of its own. `changes` holds what clients have changed, in order."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.changes: list[tuple[int, dict[str, object], tuple[str, ...]]] = []
 
     def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[Config]:
-        return succeed(self.config)
+        own = replace(self.config.options, data_directory=data_dir or f"{path}/.crush")
+        return succeed(replace(self.config, options=own))
 
     def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> Deferred[None]:
         self.changes.append((scope, dict(sets), tuple(removes)))
@@ -148,7 +151,7 @@ class Harness:
     """A server whose edges are fakes.
 
     `provider` plays its script for every request but those for titles: each title is `A Title`. `stores` keeps the data
-    directories: hand it to a second harness to see a restart.
+    directories: hand it to a second harness to see a restart. `opened` names them each time that one is opened.
     """
 
     def __init__(
@@ -167,6 +170,8 @@ class Harness:
         self.skill_files = HandedSkills()
         self.stores = {} if stores is None else stores
         self.stopped = 0
+        self.opened: list[str] = []
+        self._opens: OneShot[None] | None = None
         self._tools = tools
         server = next(_servers)
         self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
@@ -183,6 +188,19 @@ class Harness:
         """Create or join a workspace."""
         request = WorkspaceRequest(path=path, client_id=client, **changes)  # type: ignore[arg-type]
         return Deferred.fromCoroutine(self.workspaces.create(request))
+
+    def hold_opens(self) -> None:
+        """From now on no data directory opens, until `release_opens`."""
+        self._opens = OneShot()
+
+    def release_opens(self, error: StorageFailed | None = None) -> None:
+        """Open those that were held, or fail them; later ones open at once."""
+        held, self._opens = self._opens, None
+        assert held is not None
+        if error is None:
+            held.fire(None)
+        else:
+            held.fail_waiting(lambda: error)
 
     def _edges(self) -> Edges:
         return Edges(
@@ -202,7 +220,9 @@ class Harness:
         )
 
     def _open_store(self, data_dir: str) -> Deferred[Store]:
-        return succeed(self.stores.setdefault(data_dir, MemoryStore()))
+        self.opened.append(data_dir)
+        ready = succeed(None) if self._opens is None else self._opens.when()
+        return ready.addCallback(lambda _: self.stores.setdefault(data_dir, MemoryStore()))
 
     def _make_tools(self, _sessions: Sessions, _events: EventLog) -> Sequence[Tool]:
         return self._tools

@@ -87,7 +87,7 @@ class Refused(EndingsCase):
     def test_a_user_message_that_cannot_be_stored_fails_the_run_before_the_model_is_asked(self) -> None:
         self.talk.store.hold()
         run = self.talk.prompt("hi", "r1")
-        self.talk.store.release(2)
+        self.talk.store.release(3)  # the acceptance, what was said before, the title
         self.talk.store.fail_next(FULL)
         self.talk.store.release()
         self.assertEqual(now(run.when_ended()).error, "the disk is full")
