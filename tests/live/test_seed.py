@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.logger import LogLevel, capturedLogs
 
 from txcrush.adapters.sqlite.store import SqliteStore
@@ -38,11 +38,18 @@ class Seed:
 
     def __init__(self, server: LiveServer, model: PromptsModel) -> None:
         self.server, self.model, self.client = server, model, server.client
+        self.logged: list[dict[str, Any]] = []
         self.workspace = self.session = ""
 
     async def open(self) -> None:
         self.workspace = await self.client.join(self.server.project)
         self.session = await self.client.session(self.workspace)
+
+    def take_defects(self) -> list[type[BaseException]]:
+        """What was logged as a defect since the last time."""
+        defects = [event["log_failure"].type for event in self.logged if event["log_level"] is LogLevel.critical]
+        self.logged.clear()
+        return defects
 
     def path(self, rest: str) -> str:
         return f"/v1/workspaces/{self.workspace}/{rest}"
@@ -105,11 +112,12 @@ async def seed(short_path: Path) -> AsyncIterator[Seed]:
         model = PromptsModel.listen(reactor)
         server = await LiveServer.start(reactor, short_path, model, listen=("tcp:0:interface=127.0.0.1",))
         made = Seed(server, model)
+        made.logged = logged
         await made.open()
         yield made
         await server.stop()
         await model.stop()
-    assert [event for event in logged if event["log_level"] is LogLevel.critical] == []
+        assert made.take_defects() == []
 
 
 # (a) cancelling
@@ -246,14 +254,15 @@ async def test_p02_a_run_outlives_every_client_and_then_its_workspace_closes(sho
     exchange.reply("nobody watched")
     await server.leaving
     assert await _is_gone(server.client, made.workspace)
-    reopened = Seed(server, model)
-    reopened.workspace, reopened.session = await server.client.join(server.project), made.session
-    last = (await reopened.messages())[-1]
+    await server.stop()
+    again = Seed(await LiveServer.start(reactor, short_path, model), model)
+    again.workspace, again.session = await again.client.join(again.server.project), made.session
+    last = (await again.messages())[-1]
     assert [part["data"].get("text", part["data"].get("reason")) for part in last["parts"]] == [
         "nobody watched",
         "end_turn",
     ]
-    await server.stop()
+    await again.server.stop()
     await model.stop()
 
 
@@ -342,11 +351,11 @@ def _cancelled(*_args: object, **_kwargs: object) -> Deferred[Any]:
 
 @bounded
 async def test_seed_d_a_read_that_is_cancelled_is_a_500(seed: Seed) -> None:
-    with pytest.MonkeyPatch.context() as patch, capturedLogs() as logged:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SqliteStore, "messages", _cancelled)
         answer = await seed.client.get(seed.path(f"sessions/{seed.session}/messages"))
-        logged.clear()
     assert (answer.status, answer.message) == (500, "internal server error")
+    assert seed.take_defects() == [CancelledError]
 
 
 @bounded
@@ -358,6 +367,7 @@ async def test_seed_d_a_cancellation_inside_a_run_that_nobody_cancelled_is_a_500
     assert answer.status == 500 and answer.message
     end = await stream.when(completed)
     assert end.payload["error"] and not end.payload.get("cancelled")
+    assert seed.take_defects() == [CancelledError]
 
 
 # (e), (f) many at once

@@ -16,6 +16,7 @@ from txcrush.core.runs import Runs, TurnOf
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
 from txcrush.core.skills import Skills
+from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
 from txcrush.core.toolbox import ParseObject, Toolbox
 from txcrush.core.transcript import Transcript
@@ -127,6 +128,7 @@ class Opener:
             titles=equipment.titles,
             claims=Claims(edges.clock, *edges.graces, when_idle),
             runs=runs,
+            summaries=Summaries(equipment, runs),
         )
         runs.recover(waiting)
         return workspace

@@ -10,9 +10,12 @@ compared, never counted down, so no prompt can use up the cancellation of anothe
 """
 
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
 
 UNTRACKED = 0
 """The sequence of a call that entered without a reservation: any mark covers it."""
@@ -37,6 +40,16 @@ class Waiting(Protocol):
 W = TypeVar("W", bound=Waiting)
 
 
+class Holder(Protocol):
+    """What holds a slot without being a run: nothing else runs in the session until it has ended."""
+
+    def cancel(self, cancellation: Any, /) -> None:
+        """Give it up."""
+
+    def work(self) -> Coroutine[Deferred[object], object, None]:
+        """Do it; returns, never raises, when it has ended."""
+
+
 class Decision(Enum):
     RUN = "run"
     QUEUE = "queue"
@@ -48,7 +61,7 @@ class Decision(Enum):
 class Slot(Generic[W]):
     """One session's place for work. Busy means: `active` is not None."""
 
-    active: W | None = None
+    active: W | Holder | None = None
     queue: deque[W] = field(default_factory=deque)
     accepted: int = 0
     mark: int = 0
@@ -137,7 +150,7 @@ class HandOff(Generic[W]):
     dropped: list[W]
 
 
-def hand_off(slot: Slot[W], ended: W) -> HandOff[W]:
+def hand_off(slot: Slot[W], ended: W | Holder) -> HandOff[W]:
     """The active run has ended, however: the first of the queue that no cancel covers becomes active.
 
     Only the run that is active may hand off (R-DISP-03). The next one is registered in the same breath, so the session
@@ -145,13 +158,11 @@ def hand_off(slot: Slot[W], ended: W) -> HandOff[W]:
     """
     if slot.active is not ended:
         return HandOff(None, [])
-    slot.active = None
     dropped = [entry for entry in slot.queue if is_covered(slot, entry)]
     slot.queue = deque(entry for entry in slot.queue if not is_covered(slot, entry))
-    if slot.queue:
-        slot.active = slot.queue.popleft()
+    following = slot.active = slot.queue.popleft() if slot.queue else None
     _drop_stale_mark(slot)
-    return HandOff(slot.active, dropped)
+    return HandOff(following, dropped)
 
 
 def restore(slot: Slot[W], entry: W) -> None:
@@ -165,10 +176,10 @@ def restore(slot: Slot[W], entry: W) -> None:
 
 def resume(slot: Slot[W]) -> W | None:
     """After all was put back: the first becomes active."""
-    if slot.active is None and slot.queue:
-        slot.active = slot.queue.popleft()
-        return slot.active
-    return None
+    if slot.active is not None or not slot.queue:
+        return None
+    first = slot.active = slot.queue.popleft()
+    return first
 
 
 def _drop_stale_mark(slot: Slot[W]) -> None:

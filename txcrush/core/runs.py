@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from txcrush.core import queue
 from txcrush.core.endings import Endings, cancelled, failed
-from txcrush.core.queue import Decision, HandOff, Reservation, Slot
+from txcrush.core.queue import Decision, HandOff, Holder, Reservation, Slot
 from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
 from txcrush.core.turn import Closing
 from txcrush.model.errors import (
@@ -24,6 +24,7 @@ from txcrush.model.errors import (
     RunIdReused,
     SessionBusy,
     SessionIdMissing,
+    SessionProcessing,
     ShuttingDown,
     WorkspaceClosing,
 )
@@ -121,6 +122,19 @@ class Runs:
                 first.activate()
                 self._spawn(self._work(slot, first))
 
+    def hold(self, session_id: SessionId, holder: Holder) -> None:
+        """Give the session to something that is no run, until that has ended; prompts queue behind it.
+
+        Raises `SessionProcessing` or `WorkspaceClosing`.
+        """
+        if self._closing:
+            raise WorkspaceClosing
+        slot = self._slot(session_id)
+        if slot.active is not None:
+            raise SessionProcessing
+        slot.active = holder
+        self._spawn(self._hold(session_id, slot, holder))
+
     # Cancelling
 
     def cancel(self, session_id: SessionId, cancellation: Cancellation = BY_USER) -> None:
@@ -169,8 +183,8 @@ class Runs:
 
     @property
     def any_live(self) -> bool:
-        """Whether any run is accepted, queued or active."""
-        return bool(self._live)
+        """Whether any run is accepted, queued or active, or something else holds a session."""
+        return bool(self._live) or self.any_busy
 
     def queued(self, session_id: SessionId) -> list[str]:
         """The queued prompts' texts, in order."""
@@ -256,12 +270,20 @@ class Runs:
         self._drop(handed[0].dropped, BY_USER)
         return handed[0].next
 
-    def _hand_off(self, slot: Slot[Run], run: Run) -> HandOff[Run]:
+    async def _hold(self, session_id: SessionId, slot: Slot[Run], holder: Holder) -> None:
+        await holder.work()
+        handed = self._hand_off(slot, holder)
+        self._drop(handed.dropped, BY_USER)
+        self._tidy(session_id)
+        if handed.next is not None:
+            await self._work(slot, handed.next)
+
+    def _hand_off(self, slot: Slot[Run], ended: Run | Holder) -> HandOff[Run]:
         if self._closing:
-            if slot.active is run:
+            if slot.active is ended:
                 slot.active = None
             return HandOff(None, [])
-        handed = queue.hand_off(slot, run)
+        handed = queue.hand_off(slot, ended)
         if handed.next is not None:
             handed.next.activate()
         return handed
@@ -303,13 +325,17 @@ class Runs:
         run.leave(ShuttingDown())
 
     def _forget(self, run: Run) -> None:
-        """The run has ended; its slot goes with the last of them."""
+        """The run has ended."""
         if self._live.get(run.id) is run:
             del self._live[run.id]
-        slot = self._slots.get(run.prompt.session_id)
+        self._tidy(run.prompt.session_id)
+
+    def _tidy(self, session_id: SessionId) -> None:
+        """A slot goes with the last that used it."""
+        slot = self._slots.get(session_id)
         if slot is not None and slot.is_idle:
-            del self._slots[run.prompt.session_id]
-        if not self._live:
+            del self._slots[session_id]
+        if not self.any_live:
             self._when_idle()
 
 

@@ -20,6 +20,7 @@ from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
 from txcrush.core.skills import Skills
+from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
 from txcrush.core.transcript import Transcript
 from txcrush.model.errors import (
@@ -73,6 +74,7 @@ class Workspace:
         titles: Titles,
         claims: Claims,
         runs: Runs,
+        summaries: Summaries,
     ) -> None:
         self.id = workspace_id
         self.key = key
@@ -90,6 +92,7 @@ class Workspace:
         self.titles = titles
         self.claims = claims
         self.runs = runs
+        self.summaries = summaries
 
     @property
     def is_idle(self) -> bool:

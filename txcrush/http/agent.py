@@ -4,7 +4,7 @@ from txcrush.core.catalogue import CATALOGUE
 from txcrush.core.model_choice import default_small_model
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.model.errors import AgentNotInitialized, SessionProcessing, Unsupported
+from txcrush.model.errors import AgentNotInitialized, Unsupported
 from txcrush.wire.requests import InitAgent, Shell
 from txcrush.wire.v1 import NOT_READY, AgentInfo, AgentSessionBody
 
@@ -71,13 +71,13 @@ class AgentRoutes:
         return json_reply(choice if choice is not None else NOT_READY.model_cfg)
 
     @route("POST", f"{SESSION}/summarize")
-    def summarize(self, call: Call) -> Reply:
+    async def summarize(self, call: Call) -> Reply:
+        """Held until the summary is done, which a dropped connection does not stop."""
         workspace = self._workspaces.get(call.workspace_id)
         if not workspace.agents.is_ready:
             raise AgentNotInitialized
-        if workspace.runs.is_busy(call.session_id):
-            raise SessionProcessing
-        raise Unsupported("summaries are not supported by this version of txcrush")
+        await workspace.summaries.start(call.session_id).when_done()
+        return OK
 
     @route("POST", f"{SESSION}/shell", Shell)
     def shell(self, call: Call) -> Reply:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
@@ -48,7 +49,7 @@ def model(model_id: str, **changes: object) -> Model:
     return Model(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def configuration(*models: Model, data_dir: str = "/project/.crush") -> Config:
+def configuration(*models: Model) -> Config:
     """One provider, `scripted`, whose first model is the large one and whose last is the small one."""
     known = models or (model("large"), model("small"))
     provider = ProviderConfig("scripted", "Scripted", "http://scripted.invalid", "openai-compat", models=known)
@@ -58,12 +59,15 @@ def configuration(*models: Model, data_dir: str = "/project/.crush") -> Config:
             "small": SelectedModel(known[-1].id, "scripted"),
         },
         providers={"scripted": provider},
-        options=Options(tui=TuiOptions(), data_directory=data_dir),
+        options=Options(tui=TuiOptions()),
     )
 
 
 class MemoryConfigFiles:
-    """A configuration that is handed in; each directory has a data directory of its own. `changes` holds what clients have changed, in order."""
+    """A configuration that is handed in; each directory has a data directory of its own.
+
+    `changes` holds what clients have changed, in order.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import Agent
-from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.iweb import UNKNOWN_LENGTH, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from txcrush.testing.answer import Answer, StreamEvent, headers_of, stream_event
@@ -242,4 +242,5 @@ class LiveClient:
 
 def _headers(response: IResponse) -> dict[str, str]:
     raw = response.headers.getAllRawHeaders()
-    return headers_of((name.decode(), value.decode()) for name, values in raw for value in values)
+    headers = headers_of((name.decode(), value.decode()) for name, values in raw for value in values)
+    return headers if response.length is UNKNOWN_LENGTH else headers | {"content-length": str(response.length)}

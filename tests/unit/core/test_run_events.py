@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txcrush.model.errors import ProviderError
 from txcrush.model.runs import WhenBusy
 from txcrush.testing.conversation import Conversation, now
-from txcrush.testing.harness import Harness, configuration
+from txcrush.testing.harness import Harness
 from txcrush.testing.scripted_provider import Call, Fail, Hang, Wait
 from txcrush.testing.scripted_tool import ScriptedTool
 
@@ -181,8 +181,7 @@ class ExactlyOnce(EventsCase):
         self.assertEqual(told, [("r1", "end"), ("r3", "end")])
 
     def test_r_rc_09_and_18_an_error_before_the_agent_runs_is_told_of(self) -> None:
-        self.harness.config_files.config = configuration()
-        self.talk.workspace.settings._config.models.clear()
+        self.talk.workspace.settings.config.models.clear()
         self.talk.prompt("hi", "r1")
         complete = self.only()
         self.assertEqual(complete["error"], "failed to update models: large model not selected")

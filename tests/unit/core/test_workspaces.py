@@ -257,7 +257,6 @@ class Stopping(WorkspacesCase):
 
     def test_every_workspace_ends_its_runs_and_its_streams(self) -> None:
         talks = [Conversation(self.harness, path) for path in ("/a", "/b")]
-        self.harness.config_files.config = self.harness.config_files.config
         for talk in talks:
             self.provider.add(Hang())
             talk.prompt("hi", f"r-{talk.workspace.path}")

@@ -106,7 +106,12 @@ class Decoding(SynchronousTestCase):
             self.refused(b'{"title":"' + bad + b'"}')
 
     def test_p59_lone_surrogates_are_refused_in_keys_and_values(self) -> None:
-        for raw in (b'{"title":"\\ud800"}', b'{"title":"\\udc00\\ud800"}', b'{"x":{"\\ud800":1}}', b'{"x":["\\ud83d"]}'):
+        for raw in (
+            b'{"title":"\\ud800"}',
+            b'{"title":"\\udc00\\ud800"}',
+            b'{"x":{"\\ud800":1}}',
+            b'{"x":["\\ud83d"]}',
+        ):
             self.refused(raw)
 
     def test_p59_numbers_that_are_none_or_too_large_are_refused_wherever_they_stand(self) -> None:

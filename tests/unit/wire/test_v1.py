@@ -200,7 +200,9 @@ class Others(SynchronousTestCase):
         self.assertEqual(on_the_wire(run_body(record, "queued")), wanted)
         ended = replace(record, end=RunEnd(outcome=Outcome.CANCELLED, reason="User canceled request", ended_at=9))
         shown = on_the_wire(run_body(ended, "ended"))
-        self.assertEqual((shown["outcome"], shown["reason"], shown["ended_at"]), ("cancelled", "User canceled request", 9))
+        self.assertEqual(
+            (shown["outcome"], shown["reason"], shown["ended_at"]), ("cancelled", "User canceled request", 9)
+        )
 
     def test_an_agent_that_is_not_ready_has_an_empty_model(self) -> None:
         shown = on_the_wire(NOT_READY)
