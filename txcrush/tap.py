@@ -18,7 +18,7 @@ from twisted.python.usage import UsageError
 from txcrush import __version__
 from txcrush.adapters import logs
 from txcrush.lifetime import Lifetime, Process, Reactor, Server
-from txcrush.model.addresses import default_host, parse_host
+from txcrush.model.addresses import default_host, default_state_dir, parse_host
 from txcrush.model.settings import ServerSettings
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
@@ -100,7 +100,7 @@ class Options(UsageOptions):
         return ServerSettings(
             host=self._host(),
             listen=tuple(self["listen"]),
-            state_dir=self["state-dir"] or _default_state_dir(self.environ),
+            state_dir=self["state-dir"] or default_state_dir(self.environ),
             token_file=self["token-file"] or "",
             no_token=bool(self["no-token"]),
             plaintext=bool(self["plaintext"]),
@@ -194,13 +194,6 @@ def serve(arguments: Sequence[str]) -> None:
 
 def _variable_name(name: str) -> str:
     return "TXCRUSH_" + name.upper().replace("-", "_")
-
-
-def _default_state_dir(environ: Mapping[str, str]) -> str:
-    data_home = environ.get("XDG_DATA_HOME") or os.path.join(
-        environ.get("HOME") or os.path.expanduser("~"), ".local", "share"
-    )
-    return os.path.join(data_home, "txcrush")
 
 
 def _switch(name: str, text: str) -> bool:

@@ -36,10 +36,9 @@ def trees(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str]) -> st.Se
 
 
 values = trees(scalars, any_text)
-clean_values = trees(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), clean_text),
-    clean_text,
-)  # fmt: skip
+finite = st.floats(allow_nan=False, allow_infinity=False)
+int64 = st.integers(-(2**63), 2**63 - 1)
+clean_values = trees(st.one_of(st.none(), st.booleans(), int64, finite, clean_text), clean_text)
 bodies = st.one_of(
     st.binary(),
     any_text.map(lambda text: text.encode("utf-8", "surrogatepass")),

@@ -4,10 +4,10 @@ Providers reject a conversation in which a tool call has no result or a result n
 whatever a crash or a cancel left behind.
 """
 
-import base64
 import re
 from collections.abc import Iterable, Sequence
 
+from txcrush.core import media
 from txcrush.model.ids import MessageId
 from txcrush.model.messages import (
     Binary,
@@ -128,8 +128,8 @@ def _result_turns(answers: Sequence[CallResult], *, provider: str, supports_imag
     if provider in KEEPS_RESULT_MEDIA:
         return [ResultsTurn(tuple(answers))]
     shown = [_without_media(answer, supports_images=supports_images) for answer in answers]
-    media = [answer.media for answer in answers if answer.media is not None and supports_images]
-    return [ResultsTurn(tuple(shown)), *(UserTurn(MEDIA_INTRO, (file,)) for file in media)]
+    files = [answer.media for answer in answers if answer.media is not None and supports_images]
+    return [ResultsTurn(tuple(shown)), *(UserTurn(MEDIA_INTRO, (file,)) for file in files)]
 
 
 def _user(message: Message, *, supports_images: bool) -> list[Turn]:
@@ -164,20 +164,11 @@ def _assistant(message: Message) -> AssistantTurn | None:
 def _result(part: ToolResult) -> CallResult:
     if part.is_error or not part.data:
         return CallResult(part.tool_call_id, part.name, part.content, is_error=part.is_error)
-    data = _decoded(part.data)
+    data = media.decoded(part.data)
     if data is None:
         return CallResult(part.tool_call_id, part.name, IMAGE_LOST)
-    media = FilePart(f"tool-result-{part.tool_call_id}", part.mime_type, data)
-    return CallResult(part.tool_call_id, part.name, part.content, media=media)
-
-
-def _decoded(text: str) -> bytes | None:
-    """The bytes that a base64 text stands for; None for a text that no encoder has written."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError:
-        return None
-    return data if base64.b64encode(data).decode() == text else None
+    file = FilePart(f"tool-result-{part.tool_call_id}", part.mime_type, data)
+    return CallResult(part.tool_call_id, part.name, part.content, media=file)
 
 
 def _without_media(result: CallResult, *, supports_images: bool) -> CallResult:

@@ -55,17 +55,18 @@ class Recovery:
         await self._events.commit([*changes, EndRun(record.id, end)], [*events, *told])
 
     def _closed(self, messages: Sequence[Message], now: int) -> tuple[list[StoreChange], list[Event], Message | None]:
-        """The session's last assistant message, if it is unfinished, closed; with the results that its calls lack."""
-        last = next((message for message in reversed(messages) if message.role == Role.ASSISTANT), None)
-        if last is None or (last.finish is not None and last.finish.reason != FinishReason.TOOL_USE):
-            return [], [], None
+        """The session's open assistant messages, closed, with the results that their calls lack; and the last."""
         changes: list[StoreChange] = []
         events: list[Event] = []
-        for result in self._missing_results(last, messages, now):
-            changes += [PutMessage(result), *self._sessions.counted(result.session_id, 1)]
-            events.append(message_event(result, Change.CREATED))
-        closed = last.with_parts(tuple(_closed_parts(last, now)), now)
-        return [*changes, PutMessage(closed)], [*events, message_event(closed)], closed
+        closed = None
+        for message in _open(messages):
+            for result in self._missing_results(message, messages, now):
+                changes += [PutMessage(result), *self._sessions.counted(result.session_id, 1)]
+                events.append(message_event(result, Change.CREATED))
+            closed = message.with_parts(tuple(_closed_parts(message, now)), now)
+            changes.append(PutMessage(closed))
+            events.append(message_event(closed))
+        return changes, events, closed
 
     def _missing_results(self, last: Message, messages: Sequence[Message], now: int) -> list[Message]:
         answered = {part.tool_call_id for message in messages for part in message.parts if isinstance(part, ToolResult)}
@@ -81,6 +82,15 @@ class Recovery:
             for call in last.tool_calls
             if call.id not in answered
         ]
+
+
+def _open(messages: Sequence[Message]) -> list[Message]:
+    """The assistant messages without a finish, wherever they stand: a clock that was set back may have put others
+    behind them. Where there is none, the last, if its turn was to go on."""
+    said = [message for message in messages if message.role == Role.ASSISTANT]
+    unfinished = [message for message in said if message.finish is None]
+    goes_on = [message for message in said[-1:] if message.finish and message.finish.reason == FinishReason.TOOL_USE]
+    return unfinished or goes_on
 
 
 def _closed_parts(message: Message, now: int) -> list[Part]:

@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, FirstError
 from twisted.logger import Logger
 
+from txcrush.core import media
 from txcrush.core.observers import apart
 from txcrush.model.errors import CrushError
 from txcrush.model.ids import MessageId, SessionId
@@ -16,6 +18,7 @@ from txcrush.ports import Tool
 PARALLEL = 5
 """At most this many of the tools that may run side by side do so at a time."""
 
+BAD_MEDIA = "Tool returned image data with invalid encoding"
 NOT_JSON = "Tool call failed: arguments were not valid JSON. Please check your tool call format and try again."
 
 ParseObject = Callable[[str], dict[str, object]]
@@ -164,12 +167,20 @@ def _refusal(text: str) -> ToolOutput:
 
 
 def _result(call: ToolCall, output: ToolOutput) -> ToolResult:
+    """The output as it is stored. Media that is no base64 is an error and is not kept (`agent.md` 4.3)."""
+    if output.data and media.decoded(output.data) is None:
+        output = replace(output, content=BAD_MEDIA, data="", mime_type="", is_error=True)
     return ToolResult(
         tool_call_id=call.id,
         name=call.name,
-        content=output.content or (f"Loaded {output.mime_type} content" if output.data else ""),
+        content=_well_formed(output.content) or (f"Loaded {output.mime_type} content" if output.data else ""),
         data=output.data,
         mime_type=output.mime_type,
-        metadata=output.metadata,
+        metadata=_well_formed(output.metadata),
         is_error=output.is_error,
     )
+
+
+def _well_formed(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate: neither the database nor the wire takes one."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -126,6 +126,7 @@ class Turn:
         now = int(self._with.clock.seconds())
         begun = [BeginRun(run.id, now) for run in (self.run, *self.folded)]
         self._retire_live()
+        self._results.clear()
         live, addition = self._with.transcript.assistant(self.session_id, brain.model.id, brain.config.id, begun)
         self._live = live
         await self._with.transcript.add(addition)
@@ -135,11 +136,15 @@ class Turn:
         if not live.calls:
             return Done(())
         calls = live.calls
-        for call in calls:
-            if not self._with.toolbox.is_readable(call):
-                live.replace_input(call.id, "{}")
+        self._mend_inputs(live)
         place = Place(self.session_id, MessageId(live.id), brain.model.supports_attachments, brain.model.name)
         return await self._with.toolbox.run(calls, place, self._keep)
+
+    def _mend_inputs(self, live: LiveMessage) -> None:
+        """What is no JSON object must not be stored: some providers refuse a past that holds it."""
+        for call in live.calls:
+            if not self._with.toolbox.is_readable(call):
+                live.replace_input(call.id, "{}")
 
     async def _keep(self, result: ToolResult) -> None:
         self._results[result.tool_call_id] = result
@@ -222,7 +227,7 @@ class Turn:
     def cancelled(self, cancellation: Cancellation) -> Closing:
         """Close what is open; a turn that was cancelled before it said anything says that (R-CANCEL-04)."""
         if not self._with.sessions.exists(self.session_id):
-            return Closing()
+            return self._abandoned()
         missing = [*self._unsaid(), *self._unbegun()]
         finish = Finish(FinishReason.CANCELED, int(self._with.clock.seconds()), cancellation.reason)
         return self._closed(finish, [*missing, *self._open_calls_answered(CANCELLED_TOOL)])
@@ -230,10 +235,17 @@ class Turn:
     def failed(self, error: Exception) -> Closing:
         """Close what is open; an error before the model was asked leaves no assistant message (R-ERR-03)."""
         if self._live is None or not self._with.sessions.exists(self.session_id):
-            return Closing()
+            return self._abandoned()
         title, details = describe(error)
         finish = Finish(FinishReason.ERROR, int(self._with.clock.seconds()), title, details)
         return self._closed(finish, self._open_calls_answered(FAILED_TOOL))
+
+    def _abandoned(self) -> Closing:
+        """There is nothing to close, or nowhere to write it."""
+        if self._live is not None:
+            self._live.discard()
+        self._retire_live()
+        return Closing()
 
     def _unsaid(self) -> list[Addition]:
         """The prompt, where the turn ended before it was stored."""
@@ -252,6 +264,7 @@ class Turn:
         assert self._live is not None
         names = {call.id: call.name for call in self._live.calls}
         missing = [call_id for call_id in self._live.close() if call_id not in self._results]
+        self._mend_inputs(self._live)
         results = (ToolResult(call_id, names[call_id], text, is_error=True) for call_id in missing)
         return [self._with.transcript.result(self.session_id, result) for result in results]
 

@@ -45,6 +45,8 @@ class PromptRoutes:
         if how.seconds:
             return await self._watched(run, how.seconds)
         await run.when_kept()
+        if run.end is not None and how.applied.startswith("wait"):
+            return _reply_to(run.end)
         return Reply(202)
 
     async def _held(self, run: Run) -> Reply:

@@ -34,6 +34,13 @@ def default_host(environ: Mapping[str, str], uid: int) -> str:
     return f"unix://{path}"
 
 
+def default_state_dir(environ: Mapping[str, str]) -> str:
+    """Where a server keeps its own files (the token, its log), where nothing else was said."""
+    home = environ.get("HOME") or os.path.expanduser("~")
+    data_home = environ.get("XDG_DATA_HOME") or os.path.join(home, ".local", "share")
+    return os.path.join(data_home, "txcrush")
+
+
 def parse_host(text: str) -> UnixAddress | TcpAddress:
     """The address that a host URL names. Raises ValueError, with a text for the user, for anything else."""
     scheme, separator, rest = text.partition("://")

@@ -150,3 +150,8 @@ def _struct_inside(kind: Any) -> Any:
         return kind
     inside = [_struct_inside(arg) for arg in get_args(kind)]
     return next((found for found in inside if found is not None), None)
+
+
+def parse_answer(raw: bytes) -> Any:
+    """What a server answered: any JSON value, None for an empty body. Raises ValueError."""
+    return json.loads(raw) if raw.strip() else None

@@ -1,11 +1,11 @@
 """The agent of a workspace: when it is ready, and what a run gets to work with."""
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core.agents import Agents, Crew
 from txcrush.core.instructions import Facts
-from txcrush.model.config import Config
 from txcrush.model.errors import Failed
 from txcrush.testing.conversation import now
 from txcrush.testing.harness import configuration, model
@@ -106,12 +106,12 @@ class Crews(AgentsCase):
         self.assertEqual(self.built, before + 4)
 
     def test_what_is_missing_is_named(self) -> None:
-        self.config = Config(models={}, providers=self.config.providers)
+        self.config = replace(self.config, models={})
         failure = self.failureResultOf(self.prepare(), Failed)
         self.assertEqual(failure.value.message, "failed to update models: large model not selected")
 
     def test_without_a_provider_there_is_no_agent(self) -> None:
-        self.config = Config(models={}, providers={})
+        self.config = replace(self.config, models={}, providers={})
         self.assertFalse(self.agents.is_ready)
         self.assertRaises(Failed, self.agents.init, interactive=True)
         self.assertRaises(Failed, self.agents.update)

@@ -16,7 +16,7 @@ from txcrush.model.providers import ModelReply, Usage
 from txcrush.model.runs import Outcome
 from txcrush.testing.conversation import Conversation
 from txcrush.testing.harness import Harness
-from txcrush.testing.scripted_provider import Begin, Call, Fail, Step, Think, Wait
+from txcrush.testing.scripted_provider import Begin, Call, Fail, Hang, Step, Think, Wait
 
 REPLY = ModelReply(finish=FinishReason.END_TURN, usage=Usage())
 
@@ -216,6 +216,24 @@ class Turns(SynchronousTestCase):
         ])  # fmt: skip
         self.assertEqual(self.last().tool_calls[1], ToolCall("2", "view", "{}", finished=True))
         self.assertEqual(self.finish(), ("error", "Bad Request", "bad words"))
+
+    def test_r_err_04_an_open_call_is_answered_also_where_an_earlier_step_used_its_id(self) -> None:
+        self.play(Step(Call("0", "ls")), Step(Begin("0", "ls"), Fail(BAD)))
+        results = [part for one in self.talk.messages() for part in one.parts if isinstance(part, ToolResult)]
+        self.assertEqual([one.tool_call_id for one in results], ["0", "0"])
+        self.assertEqual(results[1].content, FAILED_TOOL)
+
+    def test_r_err_04_arguments_that_are_no_json_are_not_kept_beneath_an_error(self) -> None:
+        self.play(Step(Call("1", "ls", "{broken"), Fail(BAD)))
+        self.assertEqual(self.last().tool_calls[0].input, "{}")
+
+    def test_nothing_is_written_for_a_session_that_is_gone(self) -> None:
+        self.play(Step("a", Wait(), "b", Hang()))
+        self.provider.proceed()
+        self.successResultOf(self.talk.workspace.sessions.delete(self.talk.session_id))
+        self.talk.cancel()
+        self.harness.clock.advance(1)
+        self.assertEqual((self.talk.messages(), self.flushLoggedErrors()), ([], []))
 
     def test_r_err_05_a_filtered_answer_is_no_error(self) -> None:
         self.play(Step("half", finish=FinishReason.CONTENT_FILTER))

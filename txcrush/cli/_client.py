@@ -1,0 +1,128 @@
+"""A server, asked over treq: by its Unix socket or by TCP with a token."""
+
+from typing import Any
+
+from msgspec import UNSET, Struct
+from treq.client import HTTPClient
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.web.client import Agent, ResponseFailed
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from txcrush.cli._stream import EventStream
+from txcrush.model.addresses import TcpAddress, UnixAddress
+from txcrush.wire.json import encode, parse_answer
+
+
+class Unreachable(Exception):
+    """Nobody answers at the address, or the connection broke. The text is for the user."""
+
+
+class Refused(Exception):
+    """The server answered with an error; the text is its message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Answer(Struct, frozen=True):
+    """A status of success and the decoded body."""
+
+    status: int
+    value: Any
+
+
+@implementer(IAgentEndpointFactory)
+class _OneEndpoint:
+    """Whatever the URL says, the same place is asked."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def endpointForURI(self, uri: object) -> IStreamClientEndpoint:
+        return self._endpoint
+
+
+class Client:
+    """One server. `token` is needed on TCP."""
+
+    def __init__(self, reactor: Any, address: UnixAddress | TcpAddress, token: str = "") -> None:
+        self._treq = HTTPClient(Agent.usingEndpointFactory(reactor, _OneEndpoint(_endpoint(reactor, address))))
+        self._origin = _origin(address)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def get(self, path: str) -> Any:
+        """The decoded body. Raises `Unreachable` or `Refused`."""
+        return (await self.ask("GET", path)).value
+
+    async def post(self, path: str, body: object = UNSET, **headers: str) -> Any:
+        """The decoded body. Raises `Unreachable` or `Refused`."""
+        return (await self.ask("POST", path, body, **headers)).value
+
+    async def ask(self, method: str, path: str, body: object = UNSET, **headers: str) -> Answer:
+        """The answer, if it is a success. Raises `Unreachable` or `Refused`."""
+        fields = {**self._headers, **headers}
+        data = None
+        if body is not UNSET:
+            data, fields["Content-Type"] = encode(body), "application/json"
+        try:
+            response = await self._treq.request(method, self._origin + path, data=data, headers=_listed(fields))
+            raw = await response.content()
+        except (ConnectError, ConnectionClosed, ResponseFailed, OSError) as error:
+            raise Unreachable(_why(error)) from error
+        if response.code >= 400:
+            raise Refused(response.code, _message(raw))
+        return Answer(response.code, _decoded(raw))
+
+    async def stream(self, path: str) -> EventStream:
+        """An event stream; nothing that is published from now on passes it by."""
+        fields = _listed({**self._headers, "Accept": "text/event-stream"})
+        try:
+            response = await self._treq.request("GET", self._origin + path, headers=fields, unbuffered=True)
+        except (ConnectError, ConnectionClosed, ResponseFailed, OSError) as error:
+            raise Unreachable(_why(error)) from error
+        if response.code != 200:
+            raise Refused(response.code, _message(await response.content()))
+        stream = EventStream()
+        response.original.deliverBody(stream)
+        return stream
+
+
+def _endpoint(reactor: Any, address: UnixAddress | TcpAddress) -> IStreamClientEndpoint:
+    if isinstance(address, UnixAddress):
+        return UNIXClientEndpoint(reactor, address.path)
+    return HostnameEndpoint(reactor, address.host.encode(), address.port)
+
+
+def _origin(address: UnixAddress | TcpAddress) -> str:
+    if isinstance(address, UnixAddress):
+        return "http://localhost"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"http://{host}:{address.port}"
+
+
+def _listed(fields: dict[str, str]) -> Any:
+    return {name.replace("_", "-"): [value] for name, value in fields.items()}
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return parse_answer(raw)
+    except ValueError as error:
+        raise Refused(0, "the server's answer is no JSON: is this a txcrush server?") from error
+
+
+def _message(raw: bytes) -> str:
+    """The text of an error body, whoever made it."""
+    try:
+        return str(parse_answer(raw)["message"])
+    except (ValueError, KeyError, TypeError):
+        return raw.decode("utf-8", "replace").strip()[:500] or "no reason was given"
+
+
+def _why(error: Exception) -> str:
+    reasons = getattr(error, "reasons", None)
+    return str(reasons[0].value if reasons else error)

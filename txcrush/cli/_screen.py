@@ -1,0 +1,202 @@
+"""What is shown of a run while it goes on: for people, or as JSON lines. No I/O but the two streams it is given."""
+
+from typing import Any, Protocol, TextIO
+
+from txcrush.cli._stream import StreamedEvent
+from txcrush.wire.json import encode_text
+
+DIM, PLAIN = "\x1b[2m", "\x1b[0m"
+SHORT = 100
+
+
+class Screen(Protocol):
+    """Where a run is shown."""
+
+    def session(self, session_id: str, run_id: str) -> None:
+        """The prompt goes to this session, as this run."""
+
+    def text(self, delta: str) -> None:
+        """More of the answer."""
+
+    def again(self) -> None:
+        """The answer begins anew: the model is asked another time."""
+
+    def reasoning(self, delta: str) -> None:
+        """More of what the model thinks."""
+
+    def tool(self, name: str, arguments: str) -> None:
+        """A tool is called."""
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+
+    def end(self, end: dict[str, Any]) -> None:
+        """The run has ended: the payload of its `run_complete`."""
+
+
+class Terminal:
+    """Text on standard output, everything else on standard error; colours and thoughts only for eyes."""
+
+    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool, colours: bool) -> None:
+        self._out = out
+        self._err = err
+        self._quiet = quiet
+        self._dim = (DIM, PLAIN) if colours else ("", "")
+        self._shows_thoughts = colours and not quiet
+        self._line_open = False
+        self._thinking = False
+
+    def session(self, session_id: str, run_id: str) -> None:
+        if self._shows_thoughts:
+            self._aside(f"session {session_id}\n")
+
+    def text(self, delta: str) -> None:
+        self._stop_thinking()
+        self._out.write(delta)
+        self._out.flush()
+        self._line_open = not delta.endswith("\n")
+
+    def again(self) -> None:
+        self._close_line()
+
+    def reasoning(self, delta: str) -> None:
+        if self._shows_thoughts:
+            self._close_line()
+            self._thinking = True
+            self._aside(delta)
+
+    def tool(self, name: str, arguments: str) -> None:
+        if not self._quiet:
+            self._close_line()
+            self._stop_thinking()
+            cut = arguments if len(arguments) <= SHORT else f"{arguments[:SHORT]}…"
+            self._aside(f"· {name} {cut}\n")
+
+    def note(self, text: str) -> None:
+        self._close_line()
+        self._stop_thinking()
+        self._err.write(f"{text}\n")
+        self._err.flush()
+
+    def end(self, end: dict[str, Any]) -> None:
+        self._close_line()
+        self._stop_thinking()
+
+    def _aside(self, text: str) -> None:
+        before, after = self._dim
+        self._err.write(f"{before}{text}{after}")
+        self._err.flush()
+
+    def _close_line(self) -> None:
+        if self._line_open:
+            self._out.write("\n")
+            self._out.flush()
+            self._line_open = False
+
+    def _stop_thinking(self) -> None:
+        if self._thinking:
+            self._thinking = False
+            self._aside("\n")
+
+
+class JsonLines:
+    """One JSON object a line on standard output; `type` is session, text, again, reasoning, tool, note or end."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def session(self, session_id: str, run_id: str) -> None:
+        self._line("session", session_id=session_id, run_id=run_id)
+
+    def text(self, delta: str) -> None:
+        self._line("text", text=delta)
+
+    def again(self) -> None:
+        self._line("again")
+
+    def reasoning(self, delta: str) -> None:
+        self._line("reasoning", text=delta)
+
+    def tool(self, name: str, arguments: str) -> None:
+        self._line("tool", name=name, input=arguments)
+
+    def note(self, text: str) -> None:
+        self._line("note", text=text)
+
+    def end(self, end: dict[str, Any]) -> None:
+        outcome = "cancelled" if end.get("cancelled") else "failed" if end.get("error") else "completed"
+        known = {name: end[name] for name in ("run_id", "message_id", "text", "error") if end.get(name)}
+        self._line("end", outcome=outcome, **known)
+
+    def _line(self, kind: str, **fields: object) -> None:
+        self._out.write(encode_text({"type": kind, **fields}) + "\n")
+        self._out.flush()
+
+
+class Watcher:
+    """Turns the events of a session into what is new of one run.
+
+    The run's messages are those that come after the user message with its prompt. Every `message` event holds the whole
+    message, so only what it has more than the last one is shown.
+    """
+
+    def __init__(self, screen: Screen, session_id: str, prompt: str) -> None:
+        self._screen = screen
+        self._session_id = session_id
+        self._prompt = prompt
+        self._is_ours = False
+        self._texts: dict[str, str] = {}
+        self._thoughts: dict[str, str] = {}
+        self._called: set[str] = set()
+
+    def take(self, event: StreamedEvent) -> None:
+        """Show what a `message` event adds."""
+        message = event.payload
+        if event.kind != "message" or message.get("session_id") != self._session_id:
+            return
+        if message["role"] == "user" and _text_of(message, "text") == self._prompt:
+            self._is_ours = True
+        elif message["role"] == "assistant" and self._is_ours and event.change != "deleted":
+            self._show(message)
+
+    def finish(self, end: dict[str, Any]) -> None:
+        """Show what the run's end has more than the events had: it is the authority."""
+        text = end.get("text", "")
+        if text:
+            self._more(self._texts, end["message_id"], text)
+        self._screen.end(end)
+
+    def _show(self, message: dict[str, Any]) -> None:
+        message_id = message["id"]
+        thinking = _text_of(message, "reasoning", "thinking")
+        known = self._thoughts.get(message_id, "")
+        if thinking.startswith(known) and thinking != known:
+            self._screen.reasoning(thinking[len(known) :])
+        self._thoughts[message_id] = thinking
+        self._more(self._texts, message_id, _text_of(message, "text"))
+        for part in message["parts"]:
+            self._call(part)
+
+    def _call(self, part: dict[str, Any]) -> None:
+        data = part["data"]
+        if part["type"] == "tool_call" and data.get("finished") and data["id"] not in self._called:
+            self._called.add(data["id"])
+            self._screen.tool(data["name"], data["input"])
+
+    def _more(self, known: dict[str, str], message_id: str, text: str) -> None:
+        before = known.get(message_id, "")
+        if not before and any(known.values()) and text:
+            self._screen.again()
+        if text.startswith(before):
+            added = text[len(before) :]
+        else:
+            self._screen.again()
+            added = text
+        known[message_id] = text
+        if added:
+            self._screen.text(added)
+
+
+def _text_of(message: dict[str, Any], kind: str, key: str = "text") -> str:
+    found = (part["data"][key] for part in message["parts"] if part["type"] == kind)
+    return str(next(found, ""))
