@@ -42,7 +42,7 @@ class _OneEndpoint:
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:
         self._endpoint = endpoint
 
-    def endpointForURI(self, uri: object) -> IStreamClientEndpoint:
+    def endpointForURI(self, _uri: object) -> IStreamClientEndpoint:
         return self._endpoint
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import IO, Any
 
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
@@ -81,9 +81,8 @@ class Starter:
         if isinstance(self._place.address, TcpAddress):
             host = self._place.host
             raise NoServer(f"no server answers at {host}: start one with: txcrush serve --host {host}")
-        os.makedirs(self._place.state_dir, mode=0o700, exist_ok=True)
-        with open(os.path.join(self._place.state_dir, "start.lock"), "w") as lock:
-            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), fcntl.flock, lock, fcntl.LOCK_EX)
+        lock = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), _locked, self._place.state_dir)
+        with lock:
             if not await is_healthy(client):
                 await self._start(client)
         return client
@@ -115,6 +114,14 @@ class Starter:
                 env=dict(self._environ),
                 start_new_session=True,
             )
+
+
+def _locked(state_dir: str) -> IO[bytes]:
+    """The right to start a server; held until the file is closed. Waits for whoever has it."""
+    os.makedirs(state_dir, mode=0o700, exist_ok=True)
+    lock = open(os.path.join(state_dir, "start.lock"), "wb")  # noqa: SIM115  # the caller closes it
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _tail(path: str) -> str:

@@ -12,7 +12,7 @@ SHORT = 100
 class Screen(Protocol):
     """Where a run is shown."""
 
-    def session(self, session_id: str, run_id: str) -> None:
+    def session(self, session_id: str, run_id: str, /) -> None:
         """The prompt goes to this session, as this run."""
 
     def text(self, delta: str) -> None:
@@ -30,7 +30,7 @@ class Screen(Protocol):
     def note(self, text: str) -> None:
         """Something that the user should know."""
 
-    def end(self, end: dict[str, Any]) -> None:
+    def end(self, end: dict[str, Any], /) -> None:
         """The run has ended: the payload of its `run_complete`."""
 
 
@@ -46,7 +46,7 @@ class Terminal:
         self._line_open = False
         self._thinking = False
 
-    def session(self, session_id: str, run_id: str) -> None:
+    def session(self, session_id: str, _run_id: str) -> None:
         if self._shows_thoughts:
             self._aside(f"session {session_id}\n")
 
@@ -78,7 +78,7 @@ class Terminal:
         self._err.write(f"{text}\n")
         self._err.flush()
 
-    def end(self, end: dict[str, Any]) -> None:
+    def end(self, _end: dict[str, Any]) -> None:
         self._close_line()
         self._stop_thinking()
 

@@ -56,7 +56,7 @@ class EventStream(Protocol):
             self._paused = True
             self.transport.pauseProducing()
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # however it ended
         self._ended = True
         self._tell()
 

@@ -81,7 +81,7 @@ def _screen(*, quiet: bool, as_json: bool) -> "Screen":
 def _drive(place: Any, wish: "Wish", screen: "Screen") -> int:
     from txcrush.cli._client import Refused, Unreachable
     from txcrush.cli._finding import NoServer, Starter
-    from txcrush.cli._prompting import FAILED, NO_SERVER, Prompting
+    from txcrush.cli._prompting import CANCELLED, FAILED, NO_SERVER, Prompting
     from txcrush.cli._reactor import drive
 
     going: list[Prompting] = []
@@ -98,6 +98,9 @@ def _drive(place: Any, wish: "Wish", screen: "Screen") -> int:
 
     try:
         return drive(main, interrupted)
+    except BrokenPipeError:  # whoever read our output has gone; the run goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CANCELLED
     except NoServer as error:
         fail(error, NO_SERVER)
     except Unreachable as error:

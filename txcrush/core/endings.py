@@ -1,11 +1,12 @@
-"""Writes how runs end: rows, last messages and events in one transaction.
+"""How runs end: rows, last messages and events in one transaction.
 
 Theory. The end of a run is told once. If the store takes it, the transaction's events tell of it. If the store refuses,
 they are never seen, and whoever listens is told of the failure instead. If the store is only slow, nobody waits for it
 for ever: the run is over for those who wait, and its events follow when they are durable.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
@@ -45,6 +46,48 @@ def failed(error: Exception, closing: Closing) -> RunEnd:
     """The end of a run that an error stopped."""
     reason = str(error) or type(error).__name__  # an empty error would read as a success
     return RunEnd(outcome=Outcome.FAILED, error=reason, message_id=closing.message_id, text=closing.text)
+
+
+class TurnOf(Protocol):
+    """The work of one run, as `turn.Turn` does it."""
+
+    folded: list[Run]
+
+    def take(self) -> Coroutine[Deferred[object], object, None]: ...
+    def completed(self) -> Closing: ...
+    def cancelled(self, cancellation: Cancellation) -> Closing: ...
+    def failed(self, error: Exception) -> Closing: ...
+
+
+def judged(run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, RunEnd]:
+    """How the turn ended. A cancel is known by the run's own mark, whatever exception it surfaced as."""
+    cancellation = run.cancellation
+    if cancellation is not None:
+        closing = last_words(lambda: turn.cancelled(cancellation))
+        return closing, cancelled(cancellation, closing)
+    if error is not None:
+        _log_failed(run, error)
+        closing = last_words(lambda: turn.failed(error))
+        return closing, failed(error, closing)
+    closing = turn.completed()
+    return closing, RunEnd(outcome=Outcome.COMPLETED, message_id=closing.message_id, text=closing.text)
+
+
+def last_words(say: Callable[[], Closing]) -> Closing:
+    """Whatever is wrong with them, the run ends."""
+    try:
+        return say()
+    except Exception:
+        log.failure("the last state of a run could not be told")
+        return Closing()
+
+
+def _log_failed(run: Run, error: Exception) -> None:
+    """What the user is told needs no traceback; what nobody foresaw does."""
+    if isinstance(error, CrushError):
+        log.info("run {run_id} failed: {reason}", run_id=run.id, reason=str(error))
+    else:
+        log.failure("run {run_id} failed", failure=Failure(error), run_id=run.id)
 
 
 class Endings:

@@ -6,13 +6,13 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.agents import Agents
-from txcrush.core.endings import Endings
+from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
 from txcrush.core.presence import Claims
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
-from txcrush.core.runs import Runs, TurnOf
+from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
 from txcrush.core.skills import Skills

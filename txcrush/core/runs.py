@@ -7,14 +7,14 @@ that each run ends once: in the store, in the events, and for those who wait.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from txcrush.core import queue
-from txcrush.core.endings import Endings, cancelled, failed
+from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
+from txcrush.core.observers import OneShot
 from txcrush.core.queue import Decision, HandOff, Holder, Reservation, Slot
 from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
 from txcrush.core.turn import Closing
@@ -33,17 +33,6 @@ from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
 from txcrush.ports import Clock, NewId, Store
 
 log = Logger()
-
-
-class TurnOf(Protocol):
-    """The work of one run, as `turn.Turn` does it."""
-
-    folded: list[Run]
-
-    def take(self) -> Coroutine[Deferred[object], object, None]: ...
-    def completed(self) -> Closing: ...
-    def cancelled(self, cancellation: Cancellation) -> Closing: ...
-    def failed(self, error: Exception) -> Closing: ...
 
 
 NewTurn = Callable[[Run, Callable[[], list[Run]]], TurnOf]
@@ -72,6 +61,7 @@ class Runs:
         self._slots: dict[SessionId, Slot[Run]] = {}
         self._live: dict[RunId, Run] = {}
         self._tasks: set[Deferred[None]] = set()
+        self._held: dict[SessionId, OneShot[None]] = {}
         self._closing = False
 
     # Accepting
@@ -133,6 +123,7 @@ class Runs:
         if slot.active is not None:
             raise SessionProcessing
         slot.active = holder
+        self._held[session_id] = OneShot()
         self._spawn(self._hold(session_id, slot, holder))
 
     # Cancelling
@@ -156,9 +147,15 @@ class Runs:
     async def empty(self, session_id: SessionId) -> None:
         """Cancel everything of a session that is being deleted, and wait until it has ended; prompts that come
         meanwhile too."""
-        while runs := [run for run in self._live.values() if run.prompt.session_id == session_id]:
+        while ends := self._ends(session_id):
             self.cancel(session_id, BY_DELETION)
-            await DeferredList([run.when_ended() for run in runs], consumeErrors=True)
+            await DeferredList(ends, consumeErrors=True)
+
+    def _ends(self, session_id: SessionId) -> list[Deferred[Any]]:
+        """One that fires with the end of each that uses the session."""
+        held = self._held.get(session_id)
+        runs = [run.when_ended() for run in self._live.values() if run.prompt.session_id == session_id]
+        return [*runs, held.when()] if held else [*runs]
 
     async def stop(self) -> None:
         """End the active runs, leave what is queued to the next start, and wait for the last writes."""
@@ -242,7 +239,7 @@ class Runs:
                     slot.active.cancel(BY_INTERRUPTION)
             case Decision.CANCELLED:
                 turn = self._new_turn(run, list)
-                closing = _last_words(lambda: turn.cancelled(BY_USER))
+                closing = last_words(lambda: turn.cancelled(BY_USER))
                 await self._end(slot, run, turn, closing, cancelled(BY_USER, closing), on_entry=True)
 
     async def _work(self, slot: Slot[Run], first: Run) -> None:
@@ -251,7 +248,7 @@ class Runs:
         while run is not None:
             turn = self._new_turn(run, lambda: self._drain(slot))
             error = await run.work(turn.take())
-            closing, end = _judged(run, turn, error)
+            closing, end = judged(run, turn, error)
             run = await self._end(slot, run, turn, closing, end)
 
     async def _end(
@@ -274,6 +271,7 @@ class Runs:
         await holder.work()
         handed = self._hand_off(slot, holder)
         self._drop(handed.dropped, BY_USER)
+        self._held.pop(session_id).fire(None)
         self._tidy(session_id)
         if handed.next is not None:
             await self._work(slot, handed.next)
@@ -344,34 +342,3 @@ def _same(run: Run, prompt: Prompt) -> Run:
     if run.prompt.session_id != prompt.session_id or run.prompt.text != prompt.text:
         raise RunIdReused
     return run
-
-
-def _judged(run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, RunEnd]:
-    """How the turn ended. A cancel is known by the run's own mark, whatever exception it surfaced as."""
-    cancellation = run.cancellation
-    if cancellation is not None:
-        closing = _last_words(lambda: turn.cancelled(cancellation))
-        return closing, cancelled(cancellation, closing)
-    if error is not None:
-        _log_failed(run, error)
-        closing = _last_words(lambda: turn.failed(error))
-        return closing, failed(error, closing)
-    closing = turn.completed()
-    return closing, RunEnd(outcome=Outcome.COMPLETED, message_id=closing.message_id, text=closing.text)
-
-
-def _last_words(say: Callable[[], Closing]) -> Closing:
-    """Whatever is wrong with them, the run ends."""
-    try:
-        return say()
-    except Exception:
-        log.failure("the last state of a run could not be told")
-        return Closing()
-
-
-def _log_failed(run: Run, error: Exception) -> None:
-    """What the user is told needs no traceback; what nobody foresaw does."""
-    if isinstance(error, CrushError):
-        log.info("run {run_id} failed: {reason}", run_id=run.id, reason=str(error))
-    else:
-        log.failure("run {run_id} failed", failure=Failure(error), run_id=run.id)

@@ -106,22 +106,26 @@ def _check(value: object, *, surrogates: bool) -> None:
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
-                if surrogates:
-                    "".join(item).encode()
                 below.extend(item.values())
+                below.extend(item if surrogates else ())
             elif isinstance(item, list):
                 below.extend(item)
-            elif isinstance(item, str):
-                if surrogates:
-                    item.encode()
-            elif isinstance(item, int) and item not in _INT64:
-                raise ValueError("integer out of range")
-            elif isinstance(item, float) and not isfinite(item):
-                raise ValueError("number out of range")
+            else:
+                _check_scalar(item, surrogates=surrogates)
         if not below:
             return
         level = below
     raise ValueError("nested too deeply")
+
+
+def _check_scalar(value: object, *, surrogates: bool) -> None:
+    if isinstance(value, str):
+        if surrogates:
+            value.encode()
+    elif isinstance(value, int) and value not in _INT64:
+        raise ValueError("integer out of range")
+    elif isinstance(value, float) and not isfinite(value):
+        raise ValueError("number out of range")
 
 
 def _fold(value: Any, kind: Any) -> Any:

@@ -1,0 +1,81 @@
+"""What a terminal shows of a run, from the events that a stream carries."""
+
+from io import StringIO
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from txcrush.cli._screen import JsonLines, Terminal, Watcher
+from txcrush.cli._stream import StreamedEvent
+from txcrush.wire.json import parse_object
+
+SESSION = "s"
+
+
+def message(role: str, *parts: tuple[str, dict[str, Any]], of: str = SESSION, number: int = 1) -> StreamedEvent:
+    body = {"role": role, "session_id": of, "id": f"m{number}", "parts": [{"type": k, "data": d} for k, d in parts]}
+    return StreamedEvent("message", "updated", body)
+
+
+def said(text: str, number: int = 1) -> StreamedEvent:
+    return message("assistant", ("text", {"text": text}), number=number)
+
+
+class Shown(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.out, self.err = StringIO(), StringIO()
+        self.watch(Terminal(self.out, self.err, quiet=False, colours=False))
+
+    def watch(self, screen: Terminal | JsonLines) -> None:
+        self.watcher = Watcher(screen, SESSION, "hi")
+
+    def prompted(self) -> None:
+        self.watcher.take(message("user", ("text", {"text": "hi"}), number=0))
+
+    def test_a_growing_answer_is_shown_once(self) -> None:
+        self.prompted()
+        for text in ("Hel", "Hello", "Hello"):
+            self.watcher.take(said(text))
+        self.watcher.finish({"message_id": "m1", "text": "Hello there"})
+        self.assertEqual(self.out.getvalue(), "Hello there\n")
+
+    def test_what_is_said_before_our_prompt_or_elsewhere_is_not_ours(self) -> None:
+        self.watcher.take(said("to somebody else"))
+        self.prompted()
+        self.watcher.take(message("assistant", ("text", {"text": "elsewhere"}), of="other", number=2))
+        self.assertEqual(self.out.getvalue(), "")
+
+    def test_a_run_whose_events_were_missed_is_shown_by_its_end(self) -> None:
+        self.watcher.finish({"message_id": "m9", "text": "all of it"})
+        self.assertEqual(self.out.getvalue(), "all of it\n")
+
+    def test_an_answer_that_begins_anew_begins_a_line(self) -> None:
+        self.prompted()
+        self.watcher.take(said("a first try"))
+        self.watcher.take(said("another"))
+        self.assertEqual(self.out.getvalue(), "a first try\nanother")
+
+    def test_the_texts_of_several_steps_are_lines_of_their_own_with_tools_aside(self) -> None:
+        self.prompted()
+        call = ("tool_call", {"id": "c", "name": "todos", "input": "{}", "finished": True})
+        self.watcher.take(message("assistant", ("text", {"text": "one"}), call))
+        self.watcher.take(message("assistant", ("text", {"text": "one"}), call))
+        self.watcher.take(said("two", number=2))
+        self.assertEqual(self.out.getvalue(), "one\ntwo")
+        self.assertEqual(self.err.getvalue(), "· todos {}\n")
+
+    def test_json_lines_tell_the_same_to_a_program(self) -> None:
+        self.watch(JsonLines(self.out))
+        self.prompted()
+        self.watcher.take(message("assistant", ("reasoning", {"thinking": "hm"}), ("text", {"text": "yes"})))
+        self.watcher.finish({"message_id": "m1", "text": "yes", "run_id": "r"})
+        lines = [parse_object(line) for line in self.out.getvalue().splitlines()]
+        self.assertEqual([line["type"] for line in lines], ["reasoning", "text", "end"])
+        self.assertEqual(lines[-1]["outcome"], "completed")
+
+    def test_json_lines_tell_how_a_run_ended(self) -> None:
+        self.watch(JsonLines(self.out))
+        for end in ({"cancelled": True, "error": "context canceled"}, {"error": "no"}):
+            self.watcher.finish({"message_id": "", **end})
+        outcomes = [parse_object(line)["outcome"] for line in self.out.getvalue().splitlines()]
+        self.assertEqual(outcomes, ["cancelled", "failed"])
