@@ -72,7 +72,7 @@ class RunsMachine(RuleBasedStateMachine):
         self.watchers: list[list[object]] = []
         self.deletions: list[Deferred[None]] = []
         self.sessions: list[SessionId] = []
-        self.is_held = False
+        self.is_held = self.has_crashed = False
         self.harness: Harness = None  # type: ignore[assignment]  # `start` makes it
         self.start()
         self.sessions = [now(self.workspace.sessions.create(name)).id for name in "ab"]
@@ -115,7 +115,7 @@ class RunsMachine(RuleBasedStateMachine):
     def accept(self, which: int, named: bool, when_busy: WhenBusy) -> None:
         session_id, number = self.sessions[which], next(self.numbers)
         is_idle = not any(run.prompt.session_id == session_id for run in self.workspace.runs.live())
-        if when_busy == WhenBusy.REJECT and not is_idle:
+        if when_busy == WhenBusy.REJECT and (not is_idle or self.workspace.runs.is_busy(session_id)):
             return
         if when_busy == WhenBusy.INTERRUPT:
             self.disturb(session_id)
@@ -158,6 +158,15 @@ class RunsMachine(RuleBasedStateMachine):
         self.sessions[which] = now(self.workspace.sessions.create("new")).id
         self.disturb(session_id)
         self.deletions.append(self.talk(session_id).delete())
+
+    @rule(which=st.integers(0, 1))
+    def summarize(self, which: int) -> None:
+        if self.workspace.runs.is_busy(self.sessions[which]):
+            return
+        results: list[object] = []
+        summary = self.workspace.summaries.start(self.sessions[which])
+        Deferred.fromCoroutine(summary.when_done()).addBoth(results.append)
+        self.watchers.append(results)
 
     # What the model and the tools do
 
@@ -217,6 +226,7 @@ class RunsMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         """The process is killed, and started again. Nobody who waited is told."""
+        self.has_crashed = True
         self.undisturbed.clear()
         self.watchers.clear()
         self.deletions.clear()
@@ -239,10 +249,10 @@ class RunsMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.store.release()
         for _ in range(20 * BACKLOG):
-            if not self.workspace.runs.live():
+            if not self.workspace.runs.any_live:
                 break
             self.work_off()
-        assert not self.workspace.runs.live(), "runs are stuck"
+        assert not self.workspace.runs.any_live, "runs are stuck"
         for deletion in self.deletions:
             now(deletion)
         self.note_watchers()
@@ -277,7 +287,8 @@ class RunsMachine(RuleBasedStateMachine):
 
     def nothing_is_half_done(self, session_id: SessionId) -> None:
         messages = now(self.store.messages(session_id))
-        assert all(message.finish is not None for message in messages), "an unfinished message"
+        open_ones = [message for message in messages if message.finish is None]
+        assert all(self.has_crashed and message.is_summary_message for message in open_ones), "an unfinished message"
         assert self.workspace.sessions.get(session_id).message_count == len(messages)
         turns = history.past_turns(messages, summary_id=MessageId(""), provider="p", supports_images=False)
         calls = [call.id for turn in turns if isinstance(turn, AssistantTurn) for call in turn.calls]

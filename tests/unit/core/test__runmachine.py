@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from automat import NoTransition
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core._runmachine import Life, RunMachine, RunState
@@ -81,7 +82,7 @@ class EveryPair(SynchronousTestCase):
                         happen(life)
                         self.assertEqual(body.state, DRAWN[state, name])
                     else:
-                        self.assertRaises(Exception, happen, life)
+                        self.assertRaises(NoTransition, happen, life)
                         self.assertEqual(body.state, state)
 
     def test_only_the_first_cancel_stops_the_work(self) -> None:
