@@ -14,7 +14,7 @@ from twisted.logger import LogLevel, capturedLogs
 
 from txcrush.adapters.sqlite.store import SqliteStore
 from txcrush.testing.answer import Answer, StreamEvent
-from txcrush.testing.live_client import EventStream, LiveClient, RawClient
+from txcrush.testing.live_client import CLIENT, EventStream, LiveClient, RawClient
 from txcrush.testing.live_server import LiveServer, PromptsModel, prompt_of
 from txcrush.testing.model_server import Exchange
 
@@ -239,15 +239,19 @@ async def test_p01_a_hundred_runs_whose_requests_were_reset_all_complete_once(se
 @bounded
 async def test_p02_a_run_outlives_every_client_and_then_its_workspace_closes(short_path: Path) -> None:
     model = PromptsModel.listen(reactor)
-    graces = {"create_grace_s": 0.05, "detach_grace_s": 0.05, "idle_exit_s": 0.0}
+    graces = {"detach_grace_s": 0.05, "idle_exit_s": 0.0}
     server = await LiveServer.start(reactor, short_path, model, **graces)
     server.configure(str(short_path / "idle"), model)
     made = Seed(server, model)
     await made.open()
-    idle = await server.client.join(str(short_path / "idle"))
-    stream = await made.stream()
+    idle = await server.client.join(str(short_path / "idle"), ALICE)
+    probe, stream = await server.client.stream(idle, ALICE), await made.stream(CLIENT)
     _, exchange = await made.busy()
+    looking = await server.client.post(made.path(f"current-session?client_id={CLIENT}"), {"session_id": made.session})
+    assert looking.status == 200
     stream.close()
+    await until(lambda: _is_unwatched(made))
+    probe.close()  # an idle workspace left later: when its grace is over, so is that of the busy one
     await until(lambda: _is_gone(server.client, idle))
     assert not server.leaving.called
     assert not await _is_gone(server.client, made.workspace)
@@ -264,6 +268,11 @@ async def test_p02_a_run_outlives_every_client_and_then_its_workspace_closes(sho
     ]
     await again.server.stop()
     await model.stop()
+
+
+async def _is_unwatched(seed: Seed) -> bool:
+    answer = await seed.client.get(seed.path(f"sessions/{seed.session}"))
+    return bool(answer.value["attached_clients"] == 0)
 
 
 async def _is_gone(client: LiveClient, workspace: str) -> bool:
@@ -540,3 +549,14 @@ async def test_clearing_the_queue_answers_the_prompt_that_waits_in_it_200(seed: 
     exchange.reply("one")
     assert (await held).status == 200
     assert len(seed.model.requests) == 1
+
+
+@bounded
+async def test_a_prompt_of_three_hundred_kibibytes_is_decoded_in_a_thread_and_runs_once_and_whole(seed: Seed) -> None:
+    text = "long " + "é" * 150 * 1024
+    held = seed.prompt(text)
+    exchange = await seed.model.next_request()
+    assert prompt_of(exchange) == text
+    exchange.reply("ok")
+    assert (await held).status == 200
+    assert await seed.said() == [text]

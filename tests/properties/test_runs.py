@@ -1,7 +1,9 @@
 """Whatever clients, model, disk and server do, in whatever order: each run ends once and nothing is left half-done."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from txcrush.core import history
 from txcrush.core.run import Run
-from txcrush.model.errors import ProviderError
+from txcrush.model.errors import ProviderError, StorageFailed
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import AssistantTurn, ModelReply, ModelRequest, ResultsTurn, Usage
@@ -20,6 +22,8 @@ from txcrush.testing.conversation import Conversation, now
 from txcrush.testing.harness import Harness, Listener
 from txcrush.testing.memory_store import MemoryStore
 from txcrush.testing.scripted_tool import ScriptedTool
+
+T = TypeVar("T")
 
 PATH = "/project"
 BACKLOG = 12
@@ -72,10 +76,10 @@ class RunsMachine(RuleBasedStateMachine):
         self.watchers: list[list[object]] = []
         self.deletions: list[Deferred[None]] = []
         self.sessions: list[SessionId] = []
-        self.is_held = self.has_crashed = False
+        self.is_held = self.has_crashed = self.has_failed = False
         self.harness: Harness = None  # type: ignore[assignment]  # `start` makes it
         self.start()
-        self.sessions = [now(self.workspace.sessions.create(name)).id for name in "ab"]
+        self.sessions = [self.new_session(), self.new_session()]
 
     # The server
 
@@ -89,7 +93,7 @@ class RunsMachine(RuleBasedStateMachine):
         self.is_held = False
         self.model = HandProvider()
         self.harness.provider = self.model  # type: ignore[assignment]
-        self.workspace = now(self.harness.open(PATH))
+        self.workspace = self.until_the_disk_does_it(lambda: self.harness.open(PATH))
         self.workspace.claims.attach(self.client())
         self.listener = Listener()
         self.workspace.events.subscribe(self.listener)
@@ -125,6 +129,17 @@ class RunsMachine(RuleBasedStateMachine):
         run.when_kept().addCallbacks(lambda _: self.promised.__setitem__(run.id, run), lambda _: None)
         self.watch(run)
 
+    def new_session(self) -> SessionId:
+        return self.until_the_disk_does_it(lambda: self.workspace.sessions.create("A Session")).id
+
+    def until_the_disk_does_it(self, ask: "Callable[[], Awaitable[T]]") -> T:
+        """Each failure that was asked for comes once."""
+        while True:
+            try:
+                return now(ask())
+            except StorageFailed:
+                assert self.has_failed
+
     def talk(self, session_id: SessionId) -> Conversation:
         talk = Conversation.__new__(Conversation)
         talk.harness, talk.workspace, talk.session_id = self.harness, self.workspace, session_id
@@ -155,7 +170,7 @@ class RunsMachine(RuleBasedStateMachine):
     def delete(self, which: int) -> None:
         """Delete the session; prompts go to a new one from now on."""
         session_id = self.sessions[which]
-        self.sessions[which] = now(self.workspace.sessions.create("new")).id
+        self.sessions[which] = self.new_session()
         self.disturb(session_id)
         self.deletions.append(self.talk(session_id).delete())
 
@@ -213,6 +228,11 @@ class RunsMachine(RuleBasedStateMachine):
         self.harness.clock.advance(seconds)
 
     @rule()
+    def the_disk_fails_once(self) -> None:
+        self.has_failed = True
+        self.store.fail_next(StorageFailed("the disk is full"))
+
+    @rule()
     def restart(self) -> None:
         """Stop in order, and start again."""
         self.undisturbed.clear()
@@ -234,13 +254,16 @@ class RunsMachine(RuleBasedStateMachine):
         self.store.crash()
         self.start()
         known = {session.id for session in self.workspace.sessions.top_level()}
-        self.sessions = [one if one in known else now(self.workspace.sessions.create("c")).id for one in self.sessions]
+        self.sessions = [one if one in known else self.new_session() for one in self.sessions]
 
     # What always holds
 
     @invariant()
     def no_run_is_told_of_twice(self) -> None:
-        heard = self.heard + Counter(one.get("run_id", "") for one in self.listener.of("run_complete"))
+        """By one server; what a full disk kept from it, the next one tells again."""
+        heard = Counter(one.get("run_id", "") for one in self.listener.of("run_complete"))
+        if not self.has_failed:
+            heard += self.heard
         del heard[""]
         assert all(count == 1 for count in heard.values()), heard
 
@@ -248,14 +271,13 @@ class RunsMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.release()
-        for _ in range(20 * BACKLOG):
-            if not self.workspace.runs.any_live:
-                break
-            self.work_off()
-        assert not self.workspace.runs.any_live, "runs are stuck"
+        self.work_off()
         for deletion in self.deletions:
-            now(deletion)
+            self.ended(deletion)
         self.note_watchers()
+        if self.has_failed:
+            self.restart()
+            self.work_off()
         self.every_promised_run_has_ended_once()
         for session in self.workspace.sessions.top_level():
             self.nothing_is_half_done(session.id)
@@ -265,10 +287,20 @@ class RunsMachine(RuleBasedStateMachine):
         assert self.listener.ended
 
     def work_off(self) -> None:
-        while self.tool.running or self.side.running:
-            self.a_tool_answers()
-        for stream in list(self.model.streams):
-            self.model.finish(stream)
+        """Let model and tools go on until nothing runs."""
+        for _ in range(20 * BACKLOG):
+            while self.tool.running or self.side.running:
+                self.a_tool_answers()
+            for stream in list(self.model.streams):
+                self.model.finish(stream)
+        assert not self.workspace.runs.any_live, "runs are stuck"
+
+    def ended(self, deletion: "Deferred[None]") -> None:
+        """A deletion fails with the disk, and in no other way."""
+        try:
+            now(deletion)
+        except StorageFailed:
+            assert self.has_failed
 
     def record(self, run_id: RunId) -> RunRecord:
         record = now(self.store.run(run_id))
@@ -289,7 +321,7 @@ class RunsMachine(RuleBasedStateMachine):
         messages = now(self.store.messages(session_id))
         open_ones = [message for message in messages if message.finish is None]
         assert all(self.has_crashed and message.is_summary_message for message in open_ones), "an unfinished message"
-        assert self.workspace.sessions.get(session_id).message_count == len(messages)
+        assert self.has_failed or self.workspace.sessions.get(session_id).message_count == len(messages)
         turns = history.past_turns(messages, summary_id=MessageId(""), provider="p", supports_images=False)
         calls = [call.id for turn in turns if isinstance(turn, AssistantTurn) for call in turn.calls]
         results = [one.call_id for turn in turns if isinstance(turn, ResultsTurn) for one in turn.results]

@@ -1,6 +1,7 @@
 """`txcrush run`: a prompt, its answer, and a run that outlives both."""
 
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +63,20 @@ def command(
 
 def _whole_prompt(words: tuple[str, ...]) -> str:
     """What is piped in, a blank line, and the words of the command line."""
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
+    piped = sys.stdin.read().rstrip("\n") if _is_piped() else ""
     text = "\n\n".join(part for part in (piped, " ".join(words)) if part)
     if not text.strip():
         raise click.UsageError('no prompt: say what you want, as in: txcrush run "explain this project"')
     return text
+
+
+def _is_piped() -> bool:
+    """Whether standard input is a pipe or a file: nothing else is waited for."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 def _screen(*, quiet: bool, as_json: bool) -> "Screen":

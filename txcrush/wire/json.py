@@ -129,7 +129,8 @@ def _check_scalar(value: object, *, surrogates: bool) -> None:
 
 
 def _fold(value: Any, kind: Any) -> Any:
-    """Name the keys as the Struct spells them and leave nulls out, down to where the shape is free."""
+    """Name the keys as the Struct spells them and leave nulls out, down to where the shape is free: there a null is a
+    value like any other."""
     value_kind = _struct_inside(kind)
     if value_kind is None or value is None:
         return value
@@ -143,7 +144,7 @@ def _fold(value: Any, kind: Any) -> Any:
     folded = {}
     for key, item in value.items():
         known = fields.get(key.casefold())
-        if known is not None and item is not None:
+        if known is not None and (item is not None or known.type is Any):
             folded[known.encode_name] = _fold(item, known.type)
     return folded
 

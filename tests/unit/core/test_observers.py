@@ -1,7 +1,8 @@
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.core.observers import OneShot
+from txcrush.core.observers import OneShot, apart, within
 
 
 class OneShots(SynchronousTestCase):
@@ -33,3 +34,45 @@ class OneShots(SynchronousTestCase):
         errors = [self.failureResultOf(one, ValueError).value for one in waiting]
         self.assertIsNot(errors[0], errors[1])
         self.assertFalse(shot.happened)
+
+
+class Apart(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.given_up: list[object] = []
+        self.work: Deferred[str] = Deferred(self.given_up.append)
+
+    def test_it_fires_and_fails_as_the_work_does(self) -> None:
+        asker = apart(self.work)
+        self.work.callback("done")
+        self.assertEqual(self.successResultOf(asker), "done")
+        failing: Deferred[str] = Deferred()
+        asker = apart(failing)
+        failing.errback(ValueError("no"))
+        self.failureResultOf(asker, ValueError)
+
+    def test_cancelling_it_leaves_the_work_alone(self) -> None:
+        asker = apart(self.work)
+        asker.cancel()
+        self.failureResultOf(asker, CancelledError)
+        self.assertEqual(self.given_up, [])
+        self.work.callback("done")
+
+    def test_a_late_failure_is_its_owners(self) -> None:
+        asker = apart(self.work)
+        asker.cancel()
+        self.failureResultOf(asker, CancelledError)
+        self.work.errback(ValueError("late"))
+        self.assertIsNone(self.successResultOf(self.work))
+
+    def test_a_wait_ends_and_the_work_goes_on(self) -> None:
+        clock = Clock()
+        asker = within(5, clock, self.work)
+        clock.advance(5)
+        self.failureResultOf(asker, TimeoutError)
+        self.assertEqual(self.given_up, [])
+
+    def test_an_answer_in_time_leaves_no_timer(self) -> None:
+        clock = Clock()
+        asker = within(5, clock, self.work)
+        self.work.callback("done")
+        self.assertEqual((self.successResultOf(asker), clock.getDelayedCalls()), ("done", []))

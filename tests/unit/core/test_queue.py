@@ -200,3 +200,27 @@ class Queueing(SynchronousTestCase):
         slot: Slot[Prompt] = Slot(active=active, queue=deque([waiting]))
         self.assertIs(queue.hand_off(slot, active).next, waiting)
         self.assertIs(slot.active, waiting)
+
+
+class Restoring(SynchronousTestCase):
+    def test_what_a_restart_finds_waiting_keeps_its_order_and_the_first_becomes_active(self) -> None:
+        slot: Slot[Prompt] = Slot()
+        prompts = [Prompt(1), Prompt(2), Prompt(3)]
+        for prompt in prompts:
+            queue.restore(slot, prompt)
+        self.assertIs(queue.resume(slot), prompts[0])
+        self.assertEqual((slot.active, list(slot.queue)), (prompts[0], prompts[1:]))
+
+    def test_what_wanted_to_run_next_runs_first(self) -> None:
+        slot: Slot[Prompt] = Slot()
+        for prompt in (Prompt(1), Prompt(2, interrupts=True), Prompt(3)):
+            queue.restore(slot, prompt)
+        first = queue.resume(slot)
+        assert first is not None
+        self.assertEqual((first.seq, [prompt.seq for prompt in slot.queue]), (2, [1, 3]))
+
+    def test_nothing_resumes_in_an_empty_or_busy_slot(self) -> None:
+        self.assertIsNone(queue.resume(Slot()))
+        busy: Slot[Prompt] = Slot(active=Prompt(1), queue=deque([Prompt(2)]))
+        self.assertIsNone(queue.resume(busy))
+        self.assertEqual(len(busy.queue), 1)

@@ -75,6 +75,16 @@ class Begun(CrashCase):
         later = self.crash()
         self.assertEqual(later.lines(), ["user: hi", "assistant:  [canceled]", "tool: c1 done"])
 
+    def test_a_clock_that_was_set_back_hides_no_open_message(self) -> None:
+        self.provider.add("earlier")
+        self.provider.add("partial", Hang())
+        self.harness.clock.advance(20)
+        self.talk.prompt("one", "r1")
+        self.harness.clock.rightNow -= 10
+        self.talk.prompt("two", "r2")
+        later = self.crash()
+        self.assertEqual([line for line in later.lines() if line.endswith("[?]")], [])
+
     def test_a_prompt_folded_into_a_turn_that_had_begun_ends_with_it(self) -> None:
         self.provider.add(Wait(), Call("c1", "look"))
         self.provider.add("partial", Hang())

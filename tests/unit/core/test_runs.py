@@ -618,6 +618,19 @@ class Deleting(RunsCase):
         self.ends_as(late, Outcome.CANCELLED)
         self.assertEqual(len(self.provider.requests), 1)
 
+    def test_a_summary_that_is_being_made_is_given_up_first(self) -> None:
+        self.provider.add("answer")
+        self.provider.add("summa", Hang())
+        self.talk.prompt("one", "r1")
+        summary = self.talk.workspace.summaries.start(self.talk.session_id)
+        self.talk.store.hold()
+        deleted = self.talk.delete()
+        self.assertNoResult(deleted)
+        self.talk.store.release()
+        self.successResultOf(deleted)
+        now(summary.when_done())
+        self.assertEqual((self.talk.lines(), self.runs.any_live), ([], False))
+
     def test_a_session_that_is_gone_cannot_be_deleted_again(self) -> None:
         now(self.talk.delete())
         self.failureResultOf(self.talk.delete(), SessionNotFound)
