@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txcrush.core import queue
 from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
@@ -26,6 +27,7 @@ from txcrush.model.errors import (
     SessionIdMissing,
     SessionProcessing,
     ShuttingDown,
+    StorageFailed,
     WorkspaceClosing,
 )
 from txcrush.model.ids import RunId, SessionId
@@ -201,10 +203,10 @@ class Runs:
     async def _dispatch(self, run: Run, slot: Slot[Run], reservation: Reservation[Run]) -> None:
         try:
             known = await self._store.accept_run(run.record)
-        except CrushError as error:
+        except Exception as error:  # nobody else holds what is awaited, so it is never a cancel
             reservation.release()
             self._forget(run)
-            run.refuse(error)
+            run.refuse(_told(error))
             return
         if known is not None:
             reservation.release()
@@ -335,6 +337,14 @@ class Runs:
             del self._slots[session_id]
         if not self.any_live:
             self._when_idle()
+
+
+def _told(error: Exception) -> CrushError:
+    """What the prompter is told where the prompt could not be kept."""
+    if isinstance(error, CrushError):
+        return error
+    log.failure("a prompt could not be kept", failure=Failure(error))
+    return StorageFailed()
 
 
 def _same(run: Run, prompt: Prompt) -> Run:

@@ -26,6 +26,10 @@ from txcrush.ports import Clock
 HEARTBEAT_S = 15.0
 QUEUE_BYTES = 1024 * 1024
 OVERFLOW_S = 5.0
+HARD_BYTES = 8 * QUEUE_BYTES
+HARD_FRAMES = 20_000
+"""Beyond these nobody waits for the 5 seconds: memory comes first."""
+
 FLUSH_S = 5.0
 
 HEADERS = (
@@ -122,12 +126,14 @@ class Reader:
             self._queued_bytes -= len(older.data)
         self._queue[frame.key if frame.replaceable else frame.seq] = frame
         self._queued_bytes += len(frame.data)
-        if self._is_over() and self._overflow is None:
+        if (self._queued_bytes > HARD_BYTES and len(self._queue) > 1) or len(self._queue) > HARD_FRAMES:
+            self._give_up()
+        elif self._is_over() and self._overflow is None:
             self._overflow = self._clock.callLater(OVERFLOW_S, self._give_up)
 
     def _is_over(self) -> bool:
         """An otherwise empty queue may hold one frame of any size."""
-        return self._queued_bytes > QUEUE_BYTES and len(self._queue) > 1
+        return len(self._queue) > 1 and (self._queued_bytes > QUEUE_BYTES or len(self._queue) > HARD_FRAMES)
 
     def _take_first(self) -> Frame:
         frame = self._queue.pop(next(iter(self._queue)))
@@ -139,7 +145,7 @@ class Reader:
         return frames
 
     def _give_up(self) -> None:
-        self._overflow = None
+        self._stop_overflow()
         log.info("a reader of the event stream is too slow: ended, it can resume")
         self._take_all()
         self._finish()
