@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ProcessDone
-from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.protocol import Factory, ProcessProtocol, Protocol
 from twisted.python.failure import Failure
 
 from txcrush.testing.live_server import LiveServer, PromptsModel
@@ -85,6 +86,23 @@ async def txcrush(home: Path, *arguments: str, stdin: str = "") -> Running:
     running = begin(home, *arguments, stdin=stdin)
     await running.when_ended()
     return running
+
+
+class Replying(Protocol):
+    """A server that has one answer for everything."""
+
+    @classmethod
+    def with_answer(cls, answer: bytes, asked: Deferred[None] | None = None) -> Factory:
+        """Protocols that give this answer; `asked` fires at the first request."""
+        made: Any = Factory.forProtocol(cls)
+        made.answer, made.asked = answer, asked
+        return made
+
+    def dataReceived(self, data: bytes) -> None:
+        made: Any = self.factory
+        if made.asked is not None and not made.asked.called:
+            made.asked.callback(None)
+        self.transport.write(made.answer)
 
 
 @asynccontextmanager
@@ -169,6 +187,109 @@ async def test_a_killed_client_leaves_its_run_to_the_server(short_path: Path) ->
         assert "partial and whole" in [turn["content"] for turn in later.json()["messages"]]
         later.reply("done")
         assert await again.when_ended() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_is_told_to_end_leaves_the_run_to_the_server(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        exchange.head()
+        exchange.text("partial")
+        await running.when_shown("partial")
+        running.transport.signalProcess(signal.SIGTERM)
+        assert await running.when_ended() == 130
+        assert (exchange.gone, "the run goes on; come back with: txcrush run --session" in running.err) == (False, True)
+        stream = await live.client.stream(await live.client.join(live.project))
+        exchange.text(" and whole")
+        exchange.finish()
+        exchange.done()
+        end = await stream.when(lambda event: event.kind == "run_complete")
+        assert end.payload["text"] == "partial and whole"
+        stream.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_ctrl_c_ends_the_wait_for_a_server_that_is_silent(short_path: Path) -> None:
+    asked: Deferred[None] = Deferred()
+    port = reactor.listenUNIX(str(short_path / "silent"), Replying.with_answer(b"", asked))
+    try:
+        running = begin(short_path, "run", "--host", f"unix://{short_path}/silent", "go")
+        await asked.addTimeout(BOUND_S, reactor)
+        running.transport.signalProcess(signal.SIGINT)
+        assert await running.when_ended() == 130
+    finally:
+        await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_that_takes_too_long_is_cancelled_with_status_1(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "--timeout", "0.5", "go")
+        await (await model.next_request()).when_gone()
+        assert (await running.when_ended(), "cancelling" in running.err) == (1, True)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_stops_in_mid_run_ends_it_as_cancelled(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "--json", "go")
+        exchange = await model.next_request()
+        exchange.head()
+        exchange.text("partial")
+        await running.when_shown("partial")
+        await live.stop()
+        assert await running.when_ended() == 130, running.err
+        last = parse_object(running.out.splitlines()[-1])
+        assert (last["type"], last["outcome"]) == ("end", "cancelled")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reader_that_goes_away_leaves_the_run_alone(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        exchange.head()
+        running.transport.closeStdout()
+        exchange.text("nobody reads this")
+        assert await running.when_ended() == 130
+        assert (exchange.gone, "Traceback" in running.err) == (False, False), running.err
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_socket_that_nobody_listens_on_is_no_server(short_path: Path) -> None:
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(short_path / f"crush-{os.getuid()}.sock"))
+    left.close()
+    assert (await txcrush(short_path, "stop")).status == 3
+    first = await txcrush(short_path, "run", "hello")
+    stopped = await txcrush(short_path, "stop")
+    assert (first.status, stopped.status) == (0, 0), first.err + stopped.err
+
+
+@pytest_twisted.ensureDeferred
+async def test_stop_ends_no_server_of_another_kind(short_path: Path) -> None:
+    version = b'{"version":"1","build_id":"dn2nut75wxxo"}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(version), version)
+    port = reactor.listenUNIX(str(short_path / "foreign"), Replying.with_answer(answer))
+    try:
+        stopped = await txcrush(short_path, "stop", "--host", f"unix://{short_path}/foreign")
+        assert (stopped.status, "no txcrush" in stopped.err) == (1, True), stopped.err
+    finally:
+        await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_status_names_the_process_and_the_busy_sessions(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        status = await txcrush(short_path, "status", "--json", *at(live)[:2])
+        found = parse_object(status.out)
+        assert (status.status, found["pid"]) == (0, os.getpid())
+        assert [session["is_busy"] for session in found["workspaces"][0]["sessions"]] == [True]
+        exchange.reply("done")
+        assert await running.when_ended() == 0
 
 
 @pytest_twisted.ensureDeferred

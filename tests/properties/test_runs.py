@@ -276,12 +276,14 @@ class RunsMachine(RuleBasedStateMachine):
             self.ended(deletion)
         self.note_watchers()
         if self.has_failed:
+            self.until_the_disk_does_it(lambda: self.store.write())
             self.restart()
             self.work_off()
         self.every_promised_run_has_ended_once()
         for session in self.workspace.sessions.top_level():
             self.nothing_is_half_done(session.id)
-        self.own_turns_came_in_order()
+        if not self.has_failed:  # a cancel that the disk did not take is forgotten by the next server
+            self.own_turns_came_in_order()
         now(Deferred.fromCoroutine(self.harness.workspaces.stop()))
         assert self.harness.clock.getDelayedCalls() == []
         assert self.listener.ended
@@ -320,7 +322,8 @@ class RunsMachine(RuleBasedStateMachine):
     def nothing_is_half_done(self, session_id: SessionId) -> None:
         messages = now(self.store.messages(session_id))
         open_ones = [message for message in messages if message.finish is None]
-        assert all(self.has_crashed and message.is_summary_message for message in open_ones), "an unfinished message"
+        harmed = self.has_crashed or self.has_failed
+        assert all(harmed and message.is_summary_message for message in open_ones), "an unfinished message"
         assert self.has_failed or self.workspace.sessions.get(session_id).message_count == len(messages)
         turns = history.past_turns(messages, summary_id=MessageId(""), provider="p", supports_images=False)
         calls = [call.id for turn in turns if isinstance(turn, AssistantTurn) for call in turn.calls]

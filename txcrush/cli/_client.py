@@ -1,9 +1,11 @@
 """A server, asked over treq: by its Unix socket or by TCP with a token."""
 
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
 
 from msgspec import UNSET, Struct
 from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -14,6 +16,11 @@ from zope.interface import implementer
 from txcrush.cli._stream import EventStream
 from txcrush.model.addresses import TcpAddress, UnixAddress
 from txcrush.wire.json import encode, parse_answer
+
+ANSWER_S = 30.0
+"""Seconds that an answer may take. None of those that the command line asks for is held open by the server."""
+
+T = TypeVar("T")
 
 
 class Unreachable(Exception):
@@ -50,6 +57,7 @@ class Client:
     """One server. `token` is needed on TCP."""
 
     def __init__(self, reactor: Any, address: UnixAddress | TcpAddress, token: str = "") -> None:
+        self._reactor = reactor
         self._treq = HTTPClient(Agent.usingEndpointFactory(reactor, _OneEndpoint(_endpoint(reactor, address))))
         self._origin = _origin(address)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -60,35 +68,55 @@ class Client:
 
     async def post(self, path: str, body: object = UNSET, **headers: str) -> Any:
         """The decoded body. Raises `Unreachable` or `Refused`."""
-        return (await self.ask("POST", path, body, **headers)).value
+        return (await self.ask("POST", path, body, within_s=ANSWER_S, **headers)).value
 
-    async def ask(self, method: str, path: str, body: object = UNSET, **headers: str) -> Answer:
-        """The answer, if it is a success. Raises `Unreachable` or `Refused`."""
+    async def ask(
+        self, method: str, path: str, body: object = UNSET, *, within_s: float = ANSWER_S, **headers: str
+    ) -> Answer:
+        """The answer, if it is a success. Raises `Unreachable`, also where it takes too long, or `Refused`."""
         fields = {**self._headers, **headers}
         data = None
         if body is not UNSET:
             data, fields["Content-Type"] = encode(body), "application/json"
-        try:
-            response = await self._treq.request(method, self._origin + path, data=data, headers=_listed(fields))
-            raw = await response.content()
-        except (ConnectError, ConnectionClosed, ResponseFailed, OSError) as error:
-            raise Unreachable(_why(error)) from error
-        if response.code >= 400:
-            raise Refused(response.code, _message(raw))
-        return Answer(response.code, _decoded(raw))
+        status, raw = await self._bounded(self._exchange(method, path, data, fields), within_s)
+        if status >= 400:
+            raise Refused(status, _message(raw))
+        return Answer(status, _decoded(raw))
 
     async def stream(self, path: str) -> EventStream:
-        """An event stream; nothing that is published from now on passes it by."""
+        """An event stream; nothing that is published from now on passes it by. Raises as `ask`."""
+        return await self._bounded(self._opened(path), ANSWER_S)
+
+    async def _exchange(self, method: str, path: str, data: bytes | None, fields: dict[str, str]) -> tuple[int, bytes]:
+        response = await self._treq.request(method, self._origin + path, data=data, headers=_listed(fields))
+        return response.code, await response.content()
+
+    async def _opened(self, path: str) -> EventStream:
         fields = _listed({**self._headers, "Accept": "text/event-stream"})
-        try:
-            response = await self._treq.request("GET", self._origin + path, headers=fields, unbuffered=True)
-        except (ConnectError, ConnectionClosed, ResponseFailed, OSError) as error:
-            raise Unreachable(_why(error)) from error
+        response = await self._treq.request("GET", self._origin + path, headers=fields, unbuffered=True)
         if response.code != 200:
             raise Refused(response.code, _message(await response.content()))
-        stream = EventStream()
+        stream = EventStream(self._reactor)
         response.original.deliverBody(stream)
         return stream
+
+    async def _bounded(self, work: Coroutine[Deferred[Any], Any, T], within_s: float) -> T:
+        """The result of the work. A cancelled request fails in many ways: here each of them is `CancelledError`."""
+        late = f"no answer within {within_s:.0f} s"
+        try:
+            return await Deferred.fromCoroutine(work).addTimeout(within_s, self._reactor, lambda *_: _raise(late))
+        except (ConnectError, ConnectionClosed, ResponseFailed, OSError) as error:
+            if _was_cancelled(error):
+                raise CancelledError from error
+            raise Unreachable(_why(error)) from error
+
+
+def _raise(text: str) -> NoReturn:
+    raise Unreachable(text)
+
+
+def _was_cancelled(error: Exception) -> bool:
+    return any(reason.check(CancelledError) for reason in getattr(error, "reasons", ()))
 
 
 def _endpoint(reactor: Any, address: UnixAddress | TcpAddress) -> IStreamClientEndpoint:

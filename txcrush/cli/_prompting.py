@@ -1,19 +1,37 @@
 """One prompt, from the command line to its end."""
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall, deferLater
 
 from txcrush import __version__
 from txcrush.cli._client import Client, Refused, Unreachable
+from txcrush.cli._family import Family
+from txcrush.cli._missed import end_of
 from txcrush.cli._screen import Screen, Watcher
 from txcrush.cli._stream import EventStream, StreamedEvent
 
 COMPLETED, FAILED, USAGE, NO_SERVER, CANCELLED = 0, 1, 2, 3, 130
 RECONNECT_S = (0.25, 0.5, 1.0, 2.0, 4.0)
+SEND_AGAIN_S = (0.25, 1.0)
+TELL_AGAIN_S = (0.5, 1.0, 2.0, 4.0)
+CANCEL_S = 15.0
+"""Seconds that a run which was cancelled has to say so."""
+
+USERS_CANCEL = "context canceled"
+"""What the protocol calls the error of a run that somebody cancelled."""
+
+GOODBYE_S = 2.0
+TICK_S = 0.1
+
+
+class ServerLeaves(Refused):
+    """The server is shutting down and has not taken the prompt: another one may."""
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -25,10 +43,11 @@ class Wish(Struct, frozen=True, kw_only=True):
     session: str = ""
     goes_on: bool = False
     yolo: bool = False
+    timeout_s: float | None = None
 
 
 class Prompting:
-    """Sends a prompt and watches its run. `interrupt` may be called at any time."""
+    """Sends a prompt and watches its run. `interrupt` and `leave` may be called at any time."""
 
     def __init__(self, reactor: Any, client: Client, wish: Wish, screen: Screen) -> None:
         self._reactor = reactor
@@ -39,50 +58,66 @@ class Prompting:
         self._run_id = str(uuid.uuid4())
         self._workspace = ""
         self._session_id = ""
+        self._known: frozenset[str] = frozenset()
         self._work: Deferred[int] | None = None
-        self._interrupts = 0
+        self._timers: list[IDelayedCall] = []
+        self._is_sent = False
+        self._is_cancelling = False
+        self._is_leaving = False
+        self._is_late = False
 
     def start(self) -> "Deferred[int]":
-        """Fires with the exit status; fails with `Refused` or `Unreachable` before the prompt was taken."""
+        """Fires with the exit status; fails with `Refused` or `Unreachable` where the prompt could not be sent."""
         self._work = Deferred.fromCoroutine(self._run())
         return self._work
 
     def interrupt(self) -> None:
         """The first time: cancel the run. The second time: leave it to the server."""
-        self._interrupts += 1
-        if self._interrupts == 1 and self._session_id:
+        if self._is_sent and not self._is_cancelling:
             self._screen.note("cancelling; press Ctrl-C again to leave the run to the server")
-            Deferred.fromCoroutine(self._cancel()).addErrback(
-                lambda failure: self._screen.note(failure.getErrorMessage())
-            )
-        elif self._work is not None:
+            self._begin_cancel()
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Give up watching; the run goes on."""
+        self._is_leaving = True
+        if self._work is not None:
             self._work.cancel()
 
     async def _run(self) -> int:
+        ticking = LoopingCall(self._tick, self._reactor.seconds())
+        ticking.clock = self._reactor
+        ticking.start(TICK_S, now=False).addErrback(lambda failure: failure.trap(OSError))  # nobody looks any more
+        if self._wish.timeout_s is not None:
+            self._later(self._wish.timeout_s, self._too_late)
         try:
             return await self._prompted()
-        except CancelledError:
-            if not self._interrupts:
-                raise
-            if self._session_id:
-                self._screen.note(f'the run goes on; come back with: txcrush run --session {self._session_id} "..."')
-            return CANCELLED
+        except Exception:
+            # However a request fails that was cancelled: our own flag says whether we are leaving.
+            if self._is_leaving:
+                return self._left()
+            await self._say_goodbye()
+            raise
+        finally:
+            if ticking.running:
+                ticking.stop()
+            for timer in self._timers:
+                if timer.active():
+                    timer.cancel()
 
     async def _prompted(self) -> int:
         await self._join()
-        await self._client.post(f"{self._workspace}/agent/init", {"interactive": False})
-        if not (await self._client.get(f"{self._workspace}/agent"))["is_ready"]:
-            raise Refused(400, "no model provider is configured: add one to ~/.config/crush/crush.json")
-        session_id = await self._session()
+        await self._prepare()
+        self._session_id = await self._session()
         stream = await self._stream()
-        body = {"session_id": session_id, "prompt": self._wish.prompt, "run_id": self._run_id}
-        await self._client.post(f"{self._workspace}/agent", body, Prefer="respond-async")
-        self._session_id = session_id
-        self._screen.session(session_id, self._run_id)
+        await self._send()
+        self._screen.session(self._session_id, self._run_id)
         status = await self._watch(stream)
-        # The run has ended; where it had not, it would keep the workspace open without us.
-        await self._client.ask("DELETE", f"/v1/clients/{self._client_id}")
-        return status
+        await self._say_goodbye()
+        return FAILED if self._is_late else status
+
+    # Getting there
 
     async def _join(self) -> None:
         body = {
@@ -92,55 +127,109 @@ class Prompting:
             "yolo": self._wish.yolo,
             "version": __version__,
         }
-        workspace = await self._client.post("/v1/workspaces", body)
+        try:
+            workspace = await self._client.post("/v1/workspaces", body)
+        except Refused as refused:
+            if refused.status == 503:
+                raise ServerLeaves(503, str(refused)) from refused
+            raise
         self._workspace = f"/v1/workspaces/{workspace['id']}"
+
+    async def _prepare(self) -> None:
+        """Have the agent built. Raises `Refused`, with what to do, where there is no model."""
+        missing = "no model provider is configured: add one to ~/.config/crush/crush.json"
+        try:
+            await self._client.post(f"{self._workspace}/agent/init", {"interactive": False})
+        except Refused as refused:
+            raise Refused(refused.status, f"{missing} ({refused})") from refused
+        if not (await self._client.get(f"{self._workspace}/agent"))["is_ready"]:
+            raise Refused(400, missing)
 
     async def _session(self) -> str:
         sessions = f"{self._workspace}/sessions"
-        if self._wish.session:
-            return str((await self._client.get(f"{sessions}/{self._wish.session}"))["id"])
-        if self._wish.goes_on:
-            found = await self._client.get(sessions)
-            if not found:
-                raise Refused(404, "there is no session to continue here")
-            return str(found[0]["id"])
-        return str((await self._client.post(sessions, {"title": "non-interactive"}))["id"])
+        if not self._wish.session and not self._wish.goes_on:
+            return str((await self._client.post(sessions, {"title": "non-interactive"}))["id"])
+        session_id = self._wish.session or await self._latest(sessions)
+        try:
+            found = await self._client.get(f"{sessions}/{session_id}")
+        except Refused as refused:
+            raise Refused(refused.status, f"no session {session_id} here; txcrush status lists them") from refused
+        self._known = frozenset(str(message["id"]) for message in await self._messages(found["id"]))
+        return str(found["id"])
+
+    async def _latest(self, sessions: str) -> str:
+        found = await self._client.get(sessions)
+        if not found:
+            raise Refused(404, "there is no session to continue here")
+        return str(found[0]["id"])
 
     async def _stream(self) -> EventStream:
         return await self._client.stream(f"{self._workspace}/events?client_id={self._client_id}")
 
-    async def _cancel(self) -> None:
-        await self._client.post(f"{self._workspace}/agent/sessions/{self._session_id}/cancel")
+    async def _send(self) -> None:
+        """Send the prompt. It is sent again where the answer was lost: a run id never starts a second run."""
+        body = {"session_id": self._session_id, "prompt": self._wish.prompt, "run_id": self._run_id}
+        self._is_sent = True
+        for delay in (*SEND_AGAIN_S, None):
+            try:
+                await self._client.post(f"{self._workspace}/agent", body, Prefer="respond-async")
+                break
+            except Unreachable:
+                if delay is None:
+                    raise
+                await deferLater(self._reactor, delay)
+        if self._is_cancelling:  # the first cancel may have come before the prompt
+            await self._cancel()
 
     # Watching
 
     async def _watch(self, stream: EventStream) -> int:
         """Show the run until it has ended; a stream that breaks is opened again."""
-        watcher = Watcher(self._screen, self._session_id, self._wish.prompt)
+        watcher = Watcher(self._screen, self._session_id, self._wish.prompt, self._known)
+        family = Family(self._session_id)
         while True:
             event = await stream.next()
             if event is None:
                 stream, missed = await self._come_back()
                 if missed is not None:
+                    stream.close()
                     return self._ended(watcher, missed)
             elif self._is_end(event):
                 stream.close()
                 return self._ended(watcher, event.payload)
             else:
                 watcher.take(event)
+                await self._answer(family.asked(event))
 
     def _is_end(self, event: StreamedEvent) -> bool:
         return event.kind == "run_complete" and event.payload.get("run_id") == self._run_id
 
     def _ended(self, watcher: Watcher, end: dict[str, Any]) -> int:
-        watcher.finish(end)
+        status = COMPLETED
+        watcher.show_rest(end)
         if end.get("cancelled"):
-            self._screen.note("cancelled")
-            return CANCELLED
-        if end.get("error"):
+            why = end.get("error", "")
+            self._screen.note("cancelled" if why in ("", USERS_CANCEL) else f"cancelled: {why}")
+            status = CANCELLED
+        elif end.get("error"):
             self._screen.note(f"the run failed: {end['error']}")
-            return FAILED
-        return COMPLETED
+            status = FAILED
+        self._screen.end(end)
+        return status
+
+    async def _answer(self, request: dict[str, Any] | None) -> None:
+        """Grant what a tool of ours asks for, if the user said so; else say that it waits."""
+        if request is None:
+            return
+        what = f"{request['tool_name']}: {request['description']}"
+        if not self._wish.yolo:
+            self._screen.note(f"waiting for a permission ({what}): answer it in another client, or run with --yolo")
+            return
+        try:
+            body = {"permission": request, "action": "allow"}
+            await self._client.post(f"{self._workspace}/permissions/grant", body)
+        except (Refused, Unreachable) as error:
+            self._screen.note(f"the permission could not be granted ({what}): {error}")
 
     async def _come_back(self) -> tuple[EventStream, dict[str, Any] | None]:
         """A new stream, and the end of the run where it came while we were away."""
@@ -152,32 +241,65 @@ class Prompting:
                 return stream, await self._missed_end()
             except Unreachable:
                 continue
+            except Refused as refused:
+                if refused.status not in (404, 503):  # closed just now, and ending
+                    raise
         raise Unreachable("the server is gone; a run that was under way ends as interrupted when it starts again")
 
     async def _missed_end(self) -> dict[str, Any] | None:
-        """The prompt again, under its run id: it joins the run, and never starts a second one."""
-        body = {"session_id": self._session_id, "prompt": self._wish.prompt, "run_id": self._run_id}
-        try:
-            answer = await self._client.ask("POST", f"{self._workspace}/agent", body, Prefer="wait=0")
-        except Refused as refused:
-            return {"error": str(refused), "message_id": ""}
-        if answer.status == 202:
-            return None
-        messages = await self._client.get(f"{self._workspace}/sessions/{self._session_id}/messages")
-        return _end_of(messages)
+        """The end of the run as its session tells it, None while it goes on.
 
+        A run that was accepted but has not begun makes no session busy, so an idle one is asked several times.
+        """
+        for delay in (*TELL_AGAIN_S, None):
+            state = await self._client.get(f"{self._workspace}/agent/sessions/{self._session_id}")
+            if state["is_busy"]:
+                return None
+            end = end_of(await self._messages(self._session_id), self._wish.prompt, self._known)
+            if end is not None:
+                return {**end, "run_id": self._run_id}
+            if delay is not None:
+                await deferLater(self._reactor, delay)
+        return {"message_id": "", "run_id": self._run_id, "error": "the server lost the run before it answered"}
 
-def _end_of(messages: list[dict[str, Any]]) -> dict[str, Any]:
-    """The end that the last assistant message tells of."""
-    last = next((message for message in reversed(messages) if message["role"] == "assistant"), None)
-    if last is None:
-        return {"error": "the run has ended without an answer", "message_id": ""}
-    parts = {part["type"]: part["data"] for part in reversed(last["parts"])}
-    finish = parts.get("finish", {})
-    reason = finish.get("reason", "")
-    end = {"message_id": last["id"], "text": parts.get("text", {}).get("text", "")}
-    if reason == "canceled":
-        end["cancelled"] = True
-    elif reason == "error":
-        end["error"] = f"{finish.get('message', '')}: {finish.get('details', '')}"
-    return end
+    async def _messages(self, session_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self._client.get(f"{self._workspace}/sessions/{session_id}/messages")
+        return found
+
+    # Ending early
+
+    def _begin_cancel(self) -> None:
+        self._is_cancelling = True
+        self._later(CANCEL_S, self.leave)
+        Deferred.fromCoroutine(self._cancel()).addErrback(lambda failure: self._screen.note(failure.getErrorMessage()))
+
+    async def _cancel(self) -> None:
+        await self._client.post(f"{self._workspace}/agent/sessions/{self._session_id}/cancel")
+
+    def _too_late(self) -> None:
+        self._is_late = True
+        self._screen.note(f"no end after {self._wish.timeout_s:g} s: cancelling")
+        if not self._is_sent:
+            self.leave()
+        elif not self._is_cancelling:
+            self._begin_cancel()
+
+    def _left(self) -> int:
+        if self._is_sent:
+            state = "is being cancelled" if self._is_cancelling else "goes on"
+            self._screen.note(f'the run {state}; come back with: txcrush run --session {self._session_id} "..."')
+        else:
+            self._screen.note("interrupted before the prompt was sent")
+        self._screen.end({"left": True, "run_id": self._run_id})
+        return FAILED if self._is_late else CANCELLED
+
+    async def _say_goodbye(self) -> None:
+        """Give up our claims. A run that goes on keeps its workspace open without them."""
+        with suppress(Refused, Unreachable):  # a server that is gone has forgotten us
+            await self._client.ask("DELETE", f"/v1/clients/{self._client_id}", within_s=GOODBYE_S)
+
+    def _later(self, delay_s: float, call: Any) -> None:
+        self._timers.append(self._reactor.callLater(delay_s, call))
+
+    def _tick(self, began: float) -> None:
+        self._screen.tick(self._reactor.seconds() - began)

@@ -1,12 +1,21 @@
 """What is shown of a run while it goes on: for people, or as JSON lines. No I/O but the two streams it is given."""
 
+from collections.abc import Collection
 from typing import Any, Protocol, TextIO
 
 from txcrush.cli._stream import StreamedEvent
 from txcrush.wire.json import encode_text
 
-DIM, PLAIN = "\x1b[2m", "\x1b[0m"
+DIM, PLAIN, CLEAR_LINE = "\x1b[2m", "\x1b[0m", "\r\x1b[K"
 SHORT = 100
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def harmless(text: str) -> str:
+    """The text without the characters that a terminal obeys: a model must not move the cursor or fill the clipboard."""
+    return text.translate(_CONTROLS)
 
 
 class Screen(Protocol):
@@ -31,59 +40,84 @@ class Screen(Protocol):
         """Something that the user should know."""
 
     def end(self, end: dict[str, Any], /) -> None:
-        """The run has ended: the payload of its `run_complete`."""
+        """The run has ended: the payload of its `run_complete`, or `left` where it goes on without us."""
+
+    def tick(self, elapsed_s: float) -> None:
+        """Time passes; called some ten times a second."""
 
 
 class Terminal:
-    """Text on standard output, everything else on standard error; colours and thoughts only for eyes."""
+    """Text on standard output, everything else on standard error; colours, thoughts and a spinner only for eyes."""
 
     def __init__(self, out: TextIO, err: TextIO, *, quiet: bool, colours: bool) -> None:
         self._out = out
         self._err = err
         self._quiet = quiet
         self._dim = (DIM, PLAIN) if colours else ("", "")
-        self._shows_thoughts = colours and not quiet
+        self._is_lively = err.isatty() and not quiet
+        self._is_terminal = out.isatty()
         self._line_open = False
         self._thinking = False
+        self._said_something = False
+        self._spins = 0
+        self._is_spinning = False
 
     def session(self, session_id: str, _run_id: str) -> None:
-        if self._shows_thoughts:
+        if self._is_lively:
             self._aside(f"session {session_id}\n")
 
     def text(self, delta: str) -> None:
+        if not self._said_something:
+            delta = delta.lstrip()  # models like to begin with empty lines
+        if not delta:
+            return
+        self._said_something = True
+        self._stop_spinning()
         self._stop_thinking()
-        self._out.write(delta)
+        self._out.write(harmless(delta) if self._is_terminal else delta)
         self._out.flush()
         self._line_open = not delta.endswith("\n")
 
     def again(self) -> None:
         self._close_line()
+        self._said_something = False
 
     def reasoning(self, delta: str) -> None:
-        if self._shows_thoughts:
+        if self._is_lively:
             self._close_line()
             self._thinking = True
-            self._aside(delta)
+            self._aside(harmless(delta))
 
     def tool(self, name: str, arguments: str) -> None:
         if not self._quiet:
             self._close_line()
             self._stop_thinking()
-            cut = arguments if len(arguments) <= SHORT else f"{arguments[:SHORT]}…"
+            line = harmless(" ".join(arguments.split()))
+            cut = line if len(line) <= SHORT else f"{line[:SHORT]}…"
             self._aside(f"· {name} {cut}\n")
 
     def note(self, text: str) -> None:
         self._close_line()
         self._stop_thinking()
-        self._err.write(f"{text}\n")
+        self._stop_spinning()
+        self._err.write(f"{harmless(text)}\n")
         self._err.flush()
 
     def end(self, _end: dict[str, Any]) -> None:
         self._close_line()
         self._stop_thinking()
+        self._stop_spinning()
+
+    def tick(self, elapsed_s: float) -> None:
+        if self._is_lively and not self._thinking and not self._line_open:
+            self._err.write(f"{CLEAR_LINE}{SPINNER[self._spins % len(SPINNER)]} {elapsed_s:.0f} s  Ctrl-C cancels")
+            self._err.flush()
+            self._spins += 1
+            self._is_spinning = True
 
     def _aside(self, text: str) -> None:
         before, after = self._dim
+        self._stop_spinning()
         self._err.write(f"{before}{text}{after}")
         self._err.flush()
 
@@ -97,6 +131,12 @@ class Terminal:
         if self._thinking:
             self._thinking = False
             self._aside("\n")
+
+    def _stop_spinning(self) -> None:
+        if self._is_spinning:
+            self._is_spinning = False
+            self._err.write(CLEAR_LINE)
+            self._err.flush()
 
 
 class JsonLines:
@@ -124,9 +164,13 @@ class JsonLines:
         self._line("note", text=text)
 
     def end(self, end: dict[str, Any]) -> None:
-        outcome = "cancelled" if end.get("cancelled") else "failed" if end.get("error") else "completed"
+        outcome = next((name for name in ("left", "cancelled") if end.get(name)), "")
+        outcome = outcome or ("failed" if end.get("error") else "completed")
         known = {name: end[name] for name in ("run_id", "message_id", "text", "error") if end.get(name)}
         self._line("end", outcome=outcome, **known)
+
+    def tick(self, elapsed_s: float) -> None:
+        """Nothing moves here."""
 
     def _line(self, kind: str, **fields: object) -> None:
         self._out.write(encode_text({"type": kind, **fields}) + "\n")
@@ -136,14 +180,15 @@ class JsonLines:
 class Watcher:
     """Turns the events of a session into what is new of one run.
 
-    The run's messages are those that come after the user message with its prompt. Every `message` event holds the whole
-    message, so only what it has more than the last one is shown.
+    The run's messages are those that come after the user message with its prompt, and that are not `known` from before.
+    Every `message` event holds the whole message, so only what it has more than the last one is shown.
     """
 
-    def __init__(self, screen: Screen, session_id: str, prompt: str) -> None:
+    def __init__(self, screen: Screen, session_id: str, prompt: str, known: Collection[str] = ()) -> None:
         self._screen = screen
         self._session_id = session_id
         self._prompt = prompt
+        self._known = known
         self._is_ours = False
         self._texts: dict[str, str] = {}
         self._thoughts: dict[str, str] = {}
@@ -152,19 +197,20 @@ class Watcher:
     def take(self, event: StreamedEvent) -> None:
         """Show what a `message` event adds."""
         message = event.payload
-        if event.kind != "message" or message.get("session_id") != self._session_id:
+        if event.kind != "message" or message.get("session_id") != self._session_id or event.change == "deleted":
+            return
+        if message["id"] in self._known:
             return
         if message["role"] == "user" and _text_of(message, "text") == self._prompt:
             self._is_ours = True
-        elif message["role"] == "assistant" and self._is_ours and event.change != "deleted":
+        elif message["role"] == "assistant" and self._is_ours and not message.get("is_summary_message"):
             self._show(message)
 
-    def finish(self, end: dict[str, Any]) -> None:
+    def show_rest(self, end: dict[str, Any]) -> None:
         """Show what the run's end has more than the events had: it is the authority."""
         text = end.get("text", "")
         if text:
             self._more(self._texts, end["message_id"], text)
-        self._screen.end(end)
 
     def _show(self, message: dict[str, Any]) -> None:
         message_id = message["id"]

@@ -5,11 +5,15 @@ from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from txcrush.wire.json import parse_object
 from txcrush.wire.sse import SseParser
+
+SILENCE_S = 60.0
+"""Seconds without a byte after which a stream counts as lost: the server lets itself be heard every 15."""
 
 
 class StreamedEvent(Struct, frozen=True):
@@ -26,12 +30,13 @@ class EventStream(Protocol):
     transport: Any
     MUCH = 1000
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self._parser = SseParser()
         self._events: deque[StreamedEvent] = deque()
         self._asker: Deferred[StreamedEvent | None] | None = None
         self._ended = False
         self._paused = False
+        self._silence: IDelayedCall = clock.callLater(SILENCE_S, self.close)
 
     def next(self) -> "Deferred[StreamedEvent | None]":
         """The next event, or None once the stream has ended. One asker at a time; it may be cancelled."""
@@ -45,24 +50,38 @@ class EventStream(Protocol):
         return asker
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more: the stream has ended."""
         if not self._ended:
+            self._end()
             self.transport.stopProducing()
 
     def dataReceived(self, data: bytes) -> None:
-        self._events.extend(_streamed(event.data) for event in self._parser.feed(data))
+        if self._ended:
+            return
+        self._silence.reset(SILENCE_S)
+        try:
+            self._events.extend(_streamed(event.data) for event in self._parser.feed(data))
+        except (ValueError, KeyError, TypeError):
+            self.close()  # no stream of events: what it was is read with GET
+            return
         self._tell()
         if len(self._events) > self.MUCH and not self._paused:
             self._paused = True
             self.transport.pauseProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # however it ended
+        if not self._ended:
+            self._end()
+
+    def _end(self) -> None:
         self._ended = True
+        if self._silence.active():
+            self._silence.cancel()
         self._tell()
 
     def _take(self) -> StreamedEvent:
         event = self._events.popleft()
-        if self._paused and not self._events:
+        if self._paused and not self._events and not self._ended:
             self._paused = False
             self.transport.resumeProducing()
         return event

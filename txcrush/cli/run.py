@@ -3,11 +3,14 @@
 import os
 import stat
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from txcrush.cli._options import fail, place_of, server_options
+from txcrush.cli._options import place_of, server_options
+
+TRIES = 3
 
 if TYPE_CHECKING:
     from txcrush.cli._prompting import Wish
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 @click.option("--data-dir", "-D", default="", help="Where the project's sessions are kept [default: .crush].")
 @click.option("--session", "-s", default="", help="Continue this session.")
 @click.option("--continue", "-C", "goes_on", is_flag=True, help="Continue the session that was changed last.")
-@click.option("--yolo", "-y", is_flag=True, help="Open the workspace without permission prompts.")
+@click.option("--yolo", "-y", is_flag=True, help="Grant what tools ask for.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Cancel after these seconds.")
 @click.option("--quiet", "-q", is_flag=True, help="Only the answer.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a line: session, text, reasoning, tool, note, end."
@@ -37,6 +41,7 @@ def command(
     session: str,
     goes_on: bool,
     yolo: bool,
+    timeout_s: float | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -44,7 +49,10 @@ def command(
 
     What is piped in goes before the prompt. The first Ctrl-C cancels the run, the second leaves it to the server.
 
-    Exit status: 0 the run completed, 1 it failed, 2 wrong usage, 3 no server, 130 cancelled or left.
+    With --json the last line is always of type "end"; its outcome is completed, failed, cancelled or left.
+
+    Exit status: 0 the run completed, 1 it failed or took longer than --timeout, 2 wrong usage, 3 no server that can be
+    used, 130 cancelled or left.
     """
     from txcrush.cli._prompting import Wish
 
@@ -53,67 +61,98 @@ def command(
     wish = Wish(
         prompt=_whole_prompt(prompt),
         directory=os.path.realpath(directory),
-        data_dir=data_dir,
+        data_dir=data_dir and os.path.abspath(data_dir),
         session=session,
         goes_on=goes_on,
         yolo=yolo,
+        timeout_s=timeout_s,
     )
     sys.exit(_drive(place_of(host, token_file), wish, _screen(quiet=quiet, as_json=as_json)))
 
 
 def _whole_prompt(words: tuple[str, ...]) -> str:
     """What is piped in, a blank line, and the words of the command line."""
-    piped = sys.stdin.read().rstrip("\n") if _is_piped() else ""
-    text = "\n\n".join(part for part in (piped, " ".join(words)) if part)
+    text = "\n\n".join(part for part in (_piped(), " ".join(words)) if part)
     if not text.strip():
         raise click.UsageError('no prompt: say what you want, as in: txcrush run "explain this project"')
     return text
 
 
-def _is_piped() -> bool:
-    """Whether standard input is a pipe or a file: nothing else is waited for."""
+def _piped() -> str:
+    """What stands on standard input, where that is a pipe or a file: nothing else is waited for."""
     try:
         mode = os.fstat(0).st_mode
     except OSError:
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
+        return ""
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
+        return ""
+    return sys.stdin.buffer.read().decode("utf-8", "replace").rstrip("\n")
 
 
 def _screen(*, quiet: bool, as_json: bool) -> "Screen":
     from txcrush.cli._screen import JsonLines, Terminal
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may not know every character of an answer
     if as_json:
         return JsonLines(sys.stdout)
-    colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    colours = sys.stderr.isatty() and not is_plain
     return Terminal(sys.stdout, sys.stderr, quiet=quiet, colours=colours)
 
 
 def _drive(place: Any, wish: "Wish", screen: "Screen") -> int:
     from txcrush.cli._client import Refused, Unreachable
-    from txcrush.cli._finding import NoServer, Starter
-    from txcrush.cli._prompting import CANCELLED, FAILED, NO_SERVER, Prompting
+    from txcrush.cli._finding import NoServer
+    from txcrush.cli._prompting import CANCELLED, FAILED, NO_SERVER
+
+    try:
+        return _prompted(place, wish, screen)
+    except BrokenPipeError:  # whoever read our output has gone; the run goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CANCELLED
+    except NoServer as error:
+        text, status = str(error), NO_SERVER
+    except Unreachable as error:
+        text, status = f"the server at {place.host} cannot be reached: {error}", NO_SERVER
+    except Refused as error:
+        text, status = str(error), FAILED
+    screen.end({"error": text})
+    click.echo(f"txcrush: {text}", err=True)
+    return status
+
+
+def _prompted(place: Any, wish: "Wish", screen: "Screen") -> int:
+    """Prompt the server, and another one where it is just shutting down."""
+    from txcrush.cli._finding import Starter
+    from txcrush.cli._prompting import Prompting, ServerLeaves
     from txcrush.cli._reactor import drive
 
     going: list[Prompting] = []
 
     async def main(reactor: Any) -> int:
-        client = await Starter(reactor, place, os.environ, screen.note).find()
-        going.append(Prompting(reactor, client, wish, screen))
+        starter = Starter(reactor, place, os.environ, screen.note)
+        for _ in range(TRIES - 1):
+            try:
+                return await prompt(reactor, starter)
+            except ServerLeaves:
+                going.clear()
+                await starter.wait_until_gone()
+        return await prompt(reactor, starter)
+
+    async def prompt(reactor: Any, starter: Starter) -> int:
+        going.append(Prompting(reactor, await starter.find(), wish, screen))
         return await going[0].start()
 
-    def interrupted() -> None:
-        if not going:
-            fail("interrupted before the prompt was sent", 130)
-        going[0].interrupt()
+    def interrupted() -> bool:
+        for prompting in going:
+            prompting.interrupt()
+        return bool(going)
 
-    try:
-        return drive(main, interrupted)
-    except BrokenPipeError:  # whoever read our output has gone; the run goes on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CANCELLED
-    except NoServer as error:
-        fail(error, NO_SERVER)
-    except Unreachable as error:
-        fail(f"the server at {place.host} cannot be reached: {error}", NO_SERVER)
-    except Refused as error:
-        fail(error, FAILED)
+    def left() -> bool:
+        for prompting in going:
+            prompting.leave()
+        return bool(going)
+
+    return drive(main, interrupted, left)

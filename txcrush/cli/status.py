@@ -17,24 +17,31 @@ def command(host: str, token_file: str, as_json: bool) -> None:
     Exit status: 0 a server answers, 3 none does.
     """
     from txcrush.cli._client import Refused, Unreachable
+    from txcrush.cli._finding import NoServer
     from txcrush.cli._reactor import drive
+    from txcrush.cli._screen import harmless
     from txcrush.wire.json import encode_text
 
     place = place_of(host, token_file)
     found: list[dict[str, Any]] = []
 
     async def main(reactor: Any) -> int:
-        found.append({"host": place.host, **await look(place.client(reactor))})
+        peer = place.peer()
+        pid = {"pid": peer.pid} if peer is not None else {}
+        found.append({"host": place.host, **pid, **await look(place.client(reactor))})
         return 0
 
     try:
-        drive(main)
+        status = drive(main)
+    except NoServer as error:
+        fail(error, 3)
     except Unreachable as error:
         fail(f"no server answers at {place.host}: {error}", 3)
     except Refused as error:
         fail(f"the server at {place.host} refuses us: {error}", 3)
-    click.echo(encode_text(found[0]) if as_json else "\n".join(lines(found[0])))
-    sys.exit(0)
+    if found:
+        click.echo(encode_text(found[0]) if as_json else harmless("\n".join(lines(found[0]))))
+    sys.exit(status)
 
 
 async def look(client: Any) -> dict[str, Any]:
@@ -50,7 +57,8 @@ async def look(client: Any) -> dict[str, Any]:
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The same for people; only the latest sessions of each workspace."""
-    shown = [f"txcrush {found['version']} at {found['host']}"]
+    pid = f" (pid {found['pid']})" if "pid" in found else ""
+    shown = [f"txcrush {found['version']} at {found['host']}{pid}"]
     if not found["workspaces"]:
         shown.append("no workspace is open")
     for workspace in found["workspaces"]:
@@ -58,5 +66,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         busy = sum(session["is_busy"] for session in sessions)
         shown.append(f"{workspace['path']}: {len(sessions)} sessions, {busy} busy")
         for session in sessions[:10]:
-            shown.append(f"  {'*' if session['is_busy'] else ' '} {session['id']}  {session['title']}")
+            shown.append(
+                f"  {'*' if session['is_busy'] else ' '} {session['id']}  {' '.join(session['title'].split())}"
+            )
     return shown

@@ -7,7 +7,17 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.cli._client import Answer, Refused, Unreachable
-from txcrush.cli._prompting import CANCELLED, COMPLETED, FAILED, Prompting, Wish
+from txcrush.cli._prompting import (
+    CANCEL_S,
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    SEND_AGAIN_S,
+    TELL_AGAIN_S,
+    Prompting,
+    ServerLeaves,
+    Wish,
+)
 from txcrush.cli._stream import StreamedEvent
 
 WORKSPACE = "/v1/workspaces/w"
@@ -42,6 +52,9 @@ class Notes:
     def end(self, end: dict[str, Any], /) -> None:
         self.ends.append(end)
 
+    def tick(self, elapsed_s: float) -> None:
+        """Nothing moves."""
+
 
 class Stream:
     """A stream whose events the test hands out."""
@@ -62,13 +75,18 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.bodies: list[Any] = []
         self.streams: list[Stream] = []
         self.answers: dict[str, Any] = {
             "POST /v1/workspaces": {"id": "w"},
             f"GET {WORKSPACE}/agent": {"is_ready": True},
         }
         self.answers[f"POST {WORKSPACE}/sessions"] = {"id": "s"}
-        self.joined = 202
+        self.answers[f"GET {WORKSPACE}/sessions/s"] = {"id": "s"}
+        self.answers[f"GET {WORKSPACE}/sessions/s/messages"] = []
+        self.answers[f"GET {WORKSPACE}/agent/sessions/s"] = {"is_busy": True}
+        self.failures: dict[str, list[Exception]] = {}
+        self.pending: dict[str, Deferred[Answer]] = {}
         self.is_gone = False
 
     async def get(self, path: str) -> Any:
@@ -77,11 +95,16 @@ class FakeServer:
     async def post(self, path: str, body: object = None, **headers: str) -> Any:
         return (await self.ask("POST", path, body, **headers)).value
 
-    async def ask(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
+    async def ask(self, method: str, path: str, body: object = None, **options: object) -> Answer:
+        self.bodies.append(body)
         self.asked.append(f"{method} {path}")
         if self.is_gone:
             raise Unreachable("gone")
-        return Answer(self.joined, self.answers.get(f"{method} {path}"))
+        if self.failures.get(self.asked[-1]):
+            raise self.failures[self.asked[-1]].pop(0)
+        if self.asked[-1] in self.pending:
+            return await self.pending[self.asked[-1]]
+        return Answer(200, self.answers.get(f"{method} {path}"))
 
     async def stream(self, path: str) -> Stream:
         self.streams.append(Stream())
@@ -130,6 +153,11 @@ class Ends(PromptingCase):
         self.server.answers[f"GET {WORKSPACE}/sessions"] = []
         self.failureResultOf(self.start(goes_on=True), Refused)
 
+    def test_a_session_that_does_not_exist_is_named(self) -> None:
+        self.server.failures[f"GET {WORKSPACE}/sessions/x"] = [Refused(500, "sql: no rows in result set")]
+        self.assertIn("no session x", str(self.failureResultOf(self.start(session="x"), Refused).value))
+        self.assertTrue(self.server.asked[-1].startswith("DELETE /v1/clients/"))
+
 
 class Interrupts(PromptingCase):
     def test_the_first_cancels_and_waits_for_the_end(self) -> None:
@@ -147,27 +175,107 @@ class Interrupts(PromptingCase):
         self.assertEqual(self.successResultOf(done), CANCELLED)
         self.assertIn("txcrush run --session s", self.screen.notes[-1])
 
+    def test_while_the_prompt_is_on_its_way_it_is_cancelled_also_after_it_has_arrived(self) -> None:
+        path, cancel = f"POST {WORKSPACE}/agent", f"POST {WORKSPACE}/agent/sessions/s/cancel"
+        self.server.pending[path] = Deferred()
+        done = self.start()
+        self.prompting.interrupt()
+        self.assertEqual(self.server.asked.count(cancel), 1)
+        self.server.pending[path].callback(Answer(202, None))
+        self.assertEqual(self.server.asked.count(cancel), 2)
+        self.end(cancelled=True)
+        self.assertEqual(self.successResultOf(done), CANCELLED)
+
+    def test_before_the_prompt_is_sent_nothing_is_left_behind(self) -> None:
+        self.server.pending["POST /v1/workspaces"] = Deferred()
+        done = self.start()
+        self.prompting.interrupt()
+        self.assertEqual(self.successResultOf(done), CANCELLED)
+        self.assertEqual(self.screen.notes, ["interrupted before the prompt was sent"])
+
+    def test_a_cancelled_run_that_says_nothing_is_left(self) -> None:
+        done = self.start()
+        self.prompting.interrupt()
+        self.clock.advance(CANCEL_S)
+        self.assertEqual((self.successResultOf(done), self.screen.ends[-1]["left"]), (CANCELLED, True))
+
+    def test_why_a_run_was_cancelled_is_told_where_the_user_did_not_do_it(self) -> None:
+        for error, note in (("context canceled", "cancelled"), ("Interrupted", "cancelled: Interrupted")):
+            self.setUp()
+            self.start()
+            self.end(cancelled=True, error=error)
+            self.assertEqual(self.screen.notes, [note])
+
+    def test_leaving_cancels_nothing(self) -> None:
+        done = self.start()
+        self.prompting.leave()
+        self.assertEqual(self.successResultOf(done), CANCELLED)
+        self.assertFalse([asked for asked in self.server.asked if asked.endswith("/cancel")])
+
+    def test_a_run_that_takes_longer_than_it_may_is_cancelled_with_status_1(self) -> None:
+        done = self.start(timeout_s=3)
+        self.clock.advance(3)
+        self.assertEqual(self.server.asked[-1], f"POST {WORKSPACE}/agent/sessions/s/cancel")
+        self.end(cancelled=True)
+        self.assertEqual(self.successResultOf(done), FAILED)
+
+
+class Servers(PromptingCase):
+    def test_one_that_is_shutting_down_has_taken_no_prompt(self) -> None:
+        self.server.failures["POST /v1/workspaces"] = [Refused(503, "server is shutting down")]
+        self.failureResultOf(self.start(), ServerLeaves)
+
+    def test_one_that_is_gone_at_the_goodbye_changes_nothing(self) -> None:
+        done = self.start()
+        self.server.is_gone = True
+        self.end(text="yes")
+        self.assertEqual(self.successResultOf(done), COMPLETED)
+
+    def test_one_without_a_provider_is_told_with_what_to_do(self) -> None:
+        self.server.failures[f"POST {WORKSPACE}/agent/init"] = [Refused(500, "coder agent configuration is missing")]
+        self.assertIn("add one to", str(self.failureResultOf(self.start(), Refused).value))
+
 
 class BrokenStreams(PromptingCase):
     def lose(self) -> None:
         self.server.streams[-1].asker.callback(None)
         self.clock.pump([0.25])
 
-    def test_a_stream_that_ends_is_opened_again_and_the_run_joined_by_its_id(self) -> None:
+    def test_a_stream_that_ends_is_opened_again(self) -> None:
         done = self.start()
         self.lose()
         self.assertEqual(len(self.server.streams), 2)
         self.end(text="yes")
         self.assertEqual(self.successResultOf(done), COMPLETED)
 
+    def said(self, reason: str) -> None:
+        """The session holds a finished answer to our prompt, and an older one."""
+        finish = {"type": "finish", "data": {"reason": reason, "message": "why"}}
+        messages = [
+            {"id": "old", "role": "user", "parts": [{"type": "text", "data": {"text": "hi"}}]},
+            {"id": "u", "role": "user", "parts": [{"type": "text", "data": {"text": "hi"}}]},
+            {"id": "m", "role": "assistant", "parts": [{"type": "text", "data": {"text": "all"}}, finish]},
+        ]
+        self.server.answers[f"GET {WORKSPACE}/sessions/s/messages"] = messages
+        self.server.answers[f"GET {WORKSPACE}/agent/sessions/s"] = {"is_busy": False}
+
     def test_a_run_that_ended_meanwhile_is_told_from_its_messages(self) -> None:
+        for reason, status in (("end_turn", COMPLETED), ("canceled", CANCELLED), ("error", FAILED)):
+            self.setUp()
+            done = self.start()
+            self.said(reason)
+            self.lose()
+            self.assertEqual((self.successResultOf(done), self.screen.shown), (status, "all"))
+            self.assertEqual(self.server.asked.count(f"POST {WORKSPACE}/agent"), 1)
+
+    def test_a_run_that_never_answered_is_given_up_after_several_looks(self) -> None:
         done = self.start()
-        self.server.joined = 200
-        parts = [{"type": "text", "data": {"text": "all"}}, {"type": "finish", "data": {"reason": "end_turn"}}]
-        message = {"id": "m", "role": "assistant", "parts": parts}
-        self.server.answers[f"GET {WORKSPACE}/sessions/s/messages"] = [message]
+        self.server.answers[f"GET {WORKSPACE}/agent/sessions/s"] = {"is_busy": False}
         self.lose()
-        self.assertEqual((self.successResultOf(done), self.screen.shown), (COMPLETED, "all"))
+        self.assertNoResult(done)
+        self.clock.pump(TELL_AGAIN_S)
+        self.assertEqual(self.successResultOf(done), FAILED)
+        self.assertIn("lost the run", self.screen.notes[-1])
 
     def test_a_server_that_stays_away_is_told(self) -> None:
         done = self.start()
@@ -175,3 +283,39 @@ class BrokenStreams(PromptingCase):
         self.server.streams[-1].asker.callback(None)
         self.clock.pump([5.0] * 5)
         self.failureResultOf(done, Unreachable)
+
+    def test_a_prompt_whose_answer_is_lost_is_sent_again_under_the_same_run_id(self) -> None:
+        path = f"POST {WORKSPACE}/agent"
+        self.server.failures[path] = [Unreachable("cut")]
+        done = self.start()
+        self.clock.pump(SEND_AGAIN_S[:1])
+        sent = [
+            body["run_id"] for asked, body in zip(self.server.asked, self.server.bodies, strict=True) if asked == path
+        ]
+        self.assertEqual((len(sent), len(set(sent))), (2, 1))
+        self.end(text="yes")
+        self.assertEqual(self.successResultOf(done), COMPLETED)
+
+
+class Permissions(PromptingCase):
+    request = {"id": "p", "session_id": "s", "tool_name": "bash", "description": "Execute command: ls", "params": {}}
+
+    def grants(self) -> int:
+        return self.server.asked.count(f"POST {WORKSPACE}/permissions/grant")
+
+    def test_without_yolo_it_says_once_that_the_run_waits(self) -> None:
+        self.start()
+        for _ in range(2):
+            self.tell("permission_request", **self.request)
+        waiting = [note for note in self.screen.notes if "waiting for a permission (bash: Execute" in note]
+        self.assertEqual((len(waiting), self.grants()), (1, 0))
+
+    def test_with_yolo_what_our_session_and_its_children_ask_for_is_granted_and_nothing_else(self) -> None:
+        self.start(yolo=True)
+        self.tell("session", id="child", parent_session_id="s")
+        self.tell("permission_request", **self.request)
+        self.tell("permission_request", **(self.request | {"id": "q", "session_id": "child"}))
+        self.tell("permission_request", **(self.request | {"id": "r", "session_id": "foreign"}))
+        self.tell("permission_request", **(self.request | {"id": "t", "session_id": "", "tool_name": "trust_project"}))
+        self.assertEqual(self.grants(), 2)
+        self.assertEqual(self.server.bodies[-1]["permission"]["id"], "q")

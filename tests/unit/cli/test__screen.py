@@ -21,13 +21,23 @@ def said(text: str, number: int = 1) -> StreamedEvent:
     return message("assistant", ("text", {"text": text}), number=number)
 
 
+class Terminals(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 class Shown(SynchronousTestCase):
     def setUp(self) -> None:
         self.out, self.err = StringIO(), StringIO()
         self.watch(Terminal(self.out, self.err, quiet=False, colours=False))
 
     def watch(self, screen: Terminal | JsonLines) -> None:
+        self.screen = screen
         self.watcher = Watcher(screen, SESSION, "hi")
+
+    def finish(self, end: dict[str, Any]) -> None:
+        self.watcher.show_rest(end)
+        self.screen.end(end)
 
     def prompted(self) -> None:
         self.watcher.take(message("user", ("text", {"text": "hi"}), number=0))
@@ -36,7 +46,7 @@ class Shown(SynchronousTestCase):
         self.prompted()
         for text in ("Hel", "Hello", "Hello"):
             self.watcher.take(said(text))
-        self.watcher.finish({"message_id": "m1", "text": "Hello there"})
+        self.finish({"message_id": "m1", "text": "Hello there"})
         self.assertEqual(self.out.getvalue(), "Hello there\n")
 
     def test_what_is_said_before_our_prompt_or_elsewhere_is_not_ours(self) -> None:
@@ -46,7 +56,7 @@ class Shown(SynchronousTestCase):
         self.assertEqual(self.out.getvalue(), "")
 
     def test_a_run_whose_events_were_missed_is_shown_by_its_end(self) -> None:
-        self.watcher.finish({"message_id": "m9", "text": "all of it"})
+        self.finish({"message_id": "m9", "text": "all of it"})
         self.assertEqual(self.out.getvalue(), "all of it\n")
 
     def test_an_answer_that_begins_anew_begins_a_line(self) -> None:
@@ -64,18 +74,53 @@ class Shown(SynchronousTestCase):
         self.assertEqual(self.out.getvalue(), "one\ntwo")
         self.assertEqual(self.err.getvalue(), "· todos {}\n")
 
+    def test_what_the_session_held_before_is_not_ours(self) -> None:
+        self.watcher = Watcher(Terminal(self.out, self.err, quiet=False, colours=False), SESSION, "hi", {"m0", "m1"})
+        self.prompted()
+        self.watcher.take(said("an older answer to the same prompt"))
+        self.assertEqual(self.out.getvalue(), "")
+
+    def test_the_empty_lines_that_begin_an_answer_are_left_out(self) -> None:
+        self.prompted()
+        for text in ("\n", "\n\n yes", "\n\n yes\n\nno"):
+            self.watcher.take(said(text))
+        self.assertEqual(self.out.getvalue(), "yes\n\nno")
+
+    def test_a_pipe_gets_every_byte_and_a_terminal_none_that_it_would_obey(self) -> None:
+        for make, shown in ((StringIO, "a\x1b[2Jb\tc\n"), (Terminals, "a[2Jb\tc\n")):
+            self.out = make()
+            self.watch(Terminal(self.out, self.err, quiet=False, colours=False))
+            self.finish({"message_id": "m1", "text": "a\x1b[2Jb\tc"})
+            self.assertEqual(self.out.getvalue(), shown)
+
+    def test_only_a_terminal_gets_a_spinner_which_makes_room_for_the_answer(self) -> None:
+        for err, quiet, spins in ((Terminals(), False, True), (Terminals(), True, False), (StringIO(), False, False)):
+            screen = Terminal(self.out, err, quiet=quiet, colours=False)
+            screen.tick(2.0)
+            screen.text("yes")
+            screen.tick(3.0)
+            self.assertEqual("2 s" in err.getvalue(), spins)
+            self.assertTrue(not spins or err.getvalue().endswith("\r\x1b[K"))
+
+    def test_thoughts_are_for_terminals_only(self) -> None:
+        for err, shown in ((Terminals(), "hm\n"), (StringIO(), "")):
+            screen = Terminal(self.out, err, quiet=False, colours=False)
+            screen.reasoning("hm")
+            screen.text("yes")
+            self.assertEqual(err.getvalue(), shown)
+
     def test_json_lines_tell_the_same_to_a_program(self) -> None:
         self.watch(JsonLines(self.out))
         self.prompted()
         self.watcher.take(message("assistant", ("reasoning", {"thinking": "hm"}), ("text", {"text": "yes"})))
-        self.watcher.finish({"message_id": "m1", "text": "yes", "run_id": "r"})
+        self.finish({"message_id": "m1", "text": "yes", "run_id": "r"})
         lines = [parse_object(line) for line in self.out.getvalue().splitlines()]
         self.assertEqual([line["type"] for line in lines], ["reasoning", "text", "end"])
         self.assertEqual(lines[-1]["outcome"], "completed")
 
     def test_json_lines_tell_how_a_run_ended(self) -> None:
         self.watch(JsonLines(self.out))
-        for end in ({"cancelled": True, "error": "context canceled"}, {"error": "no"}):
-            self.watcher.finish({"message_id": "", **end})
+        for end in ({"cancelled": True, "error": "context canceled"}, {"error": "no"}, {"left": True}):
+            self.finish({"message_id": "", **end})
         outcomes = [parse_object(line)["outcome"] for line in self.out.getvalue().splitlines()]
-        self.assertEqual(outcomes, ["cancelled", "failed"])
+        self.assertEqual(outcomes, ["cancelled", "failed", "left"])
