@@ -60,6 +60,9 @@ class Store(Protocol):
     def messages(self, session_id: SessionId) -> "Deferred[list[Message]]":
         """The session's messages, oldest first (creation second, then insertion)."""
 
+    def unfinished_messages(self) -> "Deferred[list[Message]]":
+        """Assistant messages without a finish, of any session: what a crash has cut off."""
+
     def user_messages(self, session_id: SessionId | None) -> "Deferred[list[Message]]":
         """Messages of role user, newest first, of one session or (None) of all."""
 

@@ -197,6 +197,18 @@ async def test_user_messages_are_of_one_session_or_of_all(opened: Opened) -> Non
 
 
 @pytest_twisted.ensureDeferred
+async def test_unfinished_messages_are_the_assistants_without_a_finish(opened: Opened) -> None:
+    store = opened.store
+    await store.write(PutSession(session()), PutSession(session(S2)))
+    cut_off = replace(message("m2", 2, role=Role.ASSISTANT, owner=S2), parts=(Text("half"),))
+    finished = replace(cut_off, id=MessageId("m3"), parts=(Text("done"), Finish(FinishReason.END_TURN, 9)))
+    await store.write(PutMessage(message("m1", 1)), PutMessage(cut_off), PutMessage(finished))
+    assert [one.id for one in await store.unfinished_messages()] == ["m2"]
+    await store.write(PutMessage(replace(finished, id=cut_off.id)))
+    assert await store.unfinished_messages() == []
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_message_is_replaced_found_and_deleted(opened: Opened) -> None:
     store = opened.store
     binary = replace(message("m1"), parts=(Text(""), Binary("a", "text/plain", b"\x00")), is_summary_message=True)

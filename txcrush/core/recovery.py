@@ -17,7 +17,7 @@ from txcrush.model.events import Change, Event
 from txcrush.model.ids import MessageId
 from txcrush.model.messages import Finish, FinishReason, Message, Part, Reasoning, Role, ToolCall, ToolResult
 from txcrush.model.runs import Outcome, RunEnd, RunRecord
-from txcrush.model.storage import EndRun, PutMessage, StoreChange
+from txcrush.model.storage import DeleteMessage, EndRun, PutMessage, StoreChange
 from txcrush.ports import Clock, NewId, Store
 
 
@@ -32,11 +32,13 @@ class Recovery:
         self._new_id = new_id
 
     async def recover(self) -> list[RunRecord]:
-        """End every run that had begun; returns the others, in order."""
+        """End every run that had begun, and every message that no run is left to finish; returns the other runs, in
+        order."""
         unfinished = await self._store.unfinished_runs()
         for record in unfinished:
             if record.began_at:
                 await self._interrupt(record)
+        await self._put_away(await self._store.unfinished_messages())
         return [record for record in unfinished if not record.began_at]
 
     async def _interrupt(self, record: RunRecord) -> None:
@@ -53,6 +55,17 @@ class Recovery:
         )
         told = run_events.of_end(Run(record), [], end, "")
         await self._events.commit([*changes, EndRun(record.id, end)], [*events, *told])
+
+    async def _put_away(self, unfinished: Sequence[Message]) -> None:
+        """Half a summary is of no use to anybody; what else was said is kept, and closed."""
+        for message in unfinished:
+            if message.is_summary_message:
+                changes = [DeleteMessage(message.id), *self._sessions.counted(message.session_id, -1)]
+                await self._events.commit(changes, [message_event(message, Change.DELETED)])
+        for session_id in {message.session_id for message in unfinished if not message.is_summary_message}:
+            stored = await self._store.messages(session_id)
+            closing, events, _ = self._closed(stored, int(self._clock.seconds()))
+            await self._events.commit(closing, events)
 
     def _closed(self, messages: Sequence[Message], now: int) -> tuple[list[StoreChange], list[Event], Message | None]:
         """The session's open assistant messages, closed, with the results that their calls lack; and the last."""

@@ -131,6 +131,11 @@ class MemoryStore:
     def messages(self, session_id: SessionId) -> "Deferred[list[Message]]":
         return self._do(lambda: [one for one in self._in_order() if one.session_id == session_id])
 
+    def unfinished_messages(self) -> "Deferred[list[Message]]":
+        return self._do(
+            lambda: [one for one in self._in_order() if one.role == Role.ASSISTANT and one.finish is None]
+        )
+
     def user_messages(self, session_id: SessionId | None) -> "Deferred[list[Message]]":
         return self._do(
             lambda: [

@@ -105,6 +105,27 @@ class Begun(CrashCase):
         self.assertEqual(now(later.prompt("again").when_ended()).text, "well")
 
 
+class WithoutRun(CrashCase):
+    def test_half_a_summary_is_deleted_and_the_session_is_as_before(self) -> None:
+        self.provider.add("an answer")
+        self.talk.prompt("a question")
+        before = self.talk.lines()
+        self.provider.add("half a summ", Wait())
+        self.talk.workspace.summaries.start(self.talk.session_id)
+        self.grow()
+        after = self.crash()
+        self.assertEqual(after.lines(), before)
+        session = after.workspace.sessions.get(after.session_id)
+        self.assertEqual((session.message_count, session.summary_message_id), (2, ""))
+
+    def test_no_message_is_left_unfinished(self) -> None:
+        self.provider.add("partial", Wait())
+        self.talk.prompt("a question")
+        self.grow()
+        after = self.crash()
+        self.assertEqual(self.successResultOf(after.store.unfinished_messages()), [])
+
+
 class NotBegun(CrashCase):
     def test_a_prompt_whose_request_had_not_gone_out_starts_again_at_every_write(self) -> None:
         for writes in (1, 2, 3, 4):

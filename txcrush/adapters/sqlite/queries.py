@@ -57,6 +57,11 @@ def messages(connection: Connection, session_id: SessionId) -> list[Message]:
     return [rows.message_of(row) for row in found]
 
 
+def unfinished_messages(connection: Connection) -> list[Message]:
+    found = connection.execute(f"{_MESSAGES} WHERE role = 'assistant' AND finished_at IS NULL {_IN_ORDER}")
+    return [rows.message_of(row) for row in found]
+
+
 def user_messages(connection: Connection, session_id: SessionId | None) -> list[Message]:
     where = "role = 'user'" if session_id is None else "role = 'user' AND session_id = :session_id"
     found = connection.execute(f"{_MESSAGES} WHERE {where} {_NEWEST_FIRST}", {"session_id": session_id})

@@ -81,6 +81,9 @@ class SqliteStore:
     def messages(self, session_id: SessionId) -> "Deferred[list[Message]]":
         return self._read(partial(queries.messages, session_id=session_id))
 
+    def unfinished_messages(self) -> "Deferred[list[Message]]":
+        return self._read(queries.unfinished_messages)
+
     def user_messages(self, session_id: SessionId | None) -> "Deferred[list[Message]]":
         return self._read(partial(queries.user_messages, session_id=session_id))
 

@@ -34,6 +34,7 @@ CREATE TABLE messages (
 );
 CREATE INDEX idx_messages_session_id ON messages (session_id);
 CREATE INDEX idx_messages_created_at ON messages (created_at);
+CREATE INDEX idx_messages_unfinished ON messages (created_at) WHERE role = 'assistant' AND finished_at IS NULL;
 
 CREATE TABLE files (
     id TEXT PRIMARY KEY,
