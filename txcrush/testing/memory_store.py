@@ -132,9 +132,7 @@ class MemoryStore:
         return self._do(lambda: [one for one in self._in_order() if one.session_id == session_id])
 
     def unfinished_messages(self) -> "Deferred[list[Message]]":
-        return self._do(
-            lambda: [one for one in self._in_order() if one.role == Role.ASSISTANT and one.finish is None]
-        )
+        return self._do(lambda: [one for one in self._in_order() if one.role == Role.ASSISTANT and one.finish is None])
 
     def user_messages(self, session_id: SessionId | None) -> "Deferred[list[Message]]":
         return self._do(
