@@ -18,7 +18,7 @@ from txcrush.model.providers import ModelRequest, UserTurn
 from txcrush.testing.model_server import Exchange, ModelServer
 from txcrush.testing.recording_sink import RecordingSink
 
-openai = pytest.importorskip("openai", reason="the official SDK is not installed (extra: sdk)")
+openai = pytest.importorskip("openai", reason="the official SDK is not installed (extra: test)")
 
 FINISHES = {
     FinishReason.END_TURN: "stop",
