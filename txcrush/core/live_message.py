@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txcrush.core.events import EventLog
+from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, Event, EventKind
 from txcrush.model.messages import Finish, Message, Part, Reasoning, Text, ToolCall
 from txcrush.model.storage import PutMessage, StoreChange
@@ -187,7 +188,10 @@ class LiveMessage:
 
     def _not_written(self, failure: Failure) -> None:
         self._unwritten = True
-        log.failure("a message could not be saved", failure=failure)
+        if failure.check(StorageFailed) is None:
+            log.failure("a message could not be saved", failure=failure)
+        else:
+            log.error("message {message_id} could not be saved: {reason}", message_id=self.id, reason=failure.value)
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> IDelayedCall:
         return self._clock.callLater(delay_s, call)

@@ -178,11 +178,12 @@ class Opener:
 
     def _runs(self, equipment: Equipment, store: Store, head: StoreHead, when_idle: Callable[[], None]) -> Runs:
         def new_turn(run: Run, drain: Callable[[], list[Run]]) -> TurnOf:
-            return Turn(run, equipment, drain)
+            return Turn(run, equipment, drain, runs.unanswered)
 
         edges = self._edges
         endings = Endings(equipment.events, equipment.sessions, edges.clock)
-        return Runs(store, endings, new_turn, edges.clock, edges.new_id, head.position, when_idle)
+        runs = Runs(store, endings, new_turn, edges.clock, edges.new_id, head.position, when_idle)
+        return runs
 
 
 def _mcp_ready() -> Deferred[None]:

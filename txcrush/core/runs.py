@@ -30,7 +30,7 @@ from txcrush.model.errors import (
     StorageFailed,
     WorkspaceClosing,
 )
-from txcrush.model.ids import RunId, SessionId
+from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
 from txcrush.ports import Clock, NewId, Store
 
@@ -190,6 +190,11 @@ class Runs:
         slot = self._slots.get(session_id)
         return [run.prompt.text for run in slot.queue] if slot else []
 
+    def unanswered(self, session_id: SessionId) -> set[MessageId]:
+        """The user messages that a restart found stored and whose runs have not ended yet."""
+        runs = (run for run in self._live.values() if run.prompt.session_id == session_id)
+        return {run.record.user_message_id for run in runs}
+
     def live(self) -> list[Run]:
         """Every run that has not ended, in the order of acceptance."""
         return sorted(self._live.values(), key=lambda run: run.seq)
@@ -222,7 +227,7 @@ class Runs:
         if not same:
             run.refuse(RunIdReused())
         else:
-            run.finish(known.end or RunEnd(outcome=Outcome.FAILED, error="the run has no end"))
+            run.recall(known.end or RunEnd(outcome=Outcome.FAILED, error="the run has no end"))
 
     async def _place(self, run: Run, slot: Slot[Run], reservation: Reservation[Run]) -> None:
         if self._closing and not queue.is_covered(slot, run):

@@ -4,13 +4,12 @@ All of them are in memory and this is the only writer (the data directory is loc
 change is a plain function from one state to the next: nothing can be lost between a read and a save.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
 
 from txcrush.core.events import EventLog
-from txcrush.model.errors import SessionNotFound
+from txcrush.model.errors import SessionNotFound, StorageFailed
 from txcrush.model.events import Change, Event, EventKind
 from txcrush.model.ids import SessionId
 from txcrush.model.sessions import Session
@@ -59,9 +58,21 @@ class Sessions:
 
     async def update(self, session_id: SessionId, **changes: object) -> Session:
         """Set the given fields, durably, and publish the session. Raises `SessionNotFound`."""
+        before = self.get(session_id)
         session = self.changed(session_id, **changes)
-        await self._events.commit([PutSession(session)], [session_event(session)])
+        try:
+            await self._events.commit([PutSession(session)], [session_event(session)])
+        except StorageFailed:
+            self._take_back(before, changes)
+            raise
         return session
+
+    def _take_back(self, before: Session, changes: Mapping[str, object]) -> None:
+        """The store refused: the fields are what they were, unless somebody has changed them since."""
+        now = self._sessions.get(before.id)
+        if now is not None:
+            kept = {name: getattr(before, name) for name, value in changes.items() if getattr(now, name) == value}
+            self._sessions[before.id] = replace(now, **kept)
 
     def changed(self, session_id: SessionId, **changes: object) -> Session:
         """Set the given fields in memory; the caller commits the session that this returns."""
@@ -76,11 +87,15 @@ class Sessions:
         count = self._sessions[session_id].message_count + messages
         return [PutSession(self.changed(session_id, message_count=count))]
 
-    def delete(self, session_id: SessionId) -> Deferred[None]:
+    async def delete(self, session_id: SessionId) -> None:
         """Delete the session and what belongs to it. Raises `SessionNotFound`."""
         session = self.get(session_id)
         del self._sessions[session_id]
-        return self._events.commit([DeleteSession(session_id)], [session_event(session, Change.DELETED)])
+        try:
+            await self._events.commit([DeleteSession(session_id)], [session_event(session, Change.DELETED)])
+        except StorageFailed:
+            self._sessions[session_id] = session
+            raise
 
     def _now(self) -> int:
         return int(self._clock.seconds())

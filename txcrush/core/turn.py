@@ -5,7 +5,7 @@ at the end; they are plain functions, so nothing can come in between, and what t
 begun is noted before the await that does it, so that the end finds it also where the cancel came in between.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct
 
@@ -56,13 +56,24 @@ class Closing(Struct, frozen=True):
 
 
 class Turn:
-    """The turn of one run. `drain` takes queued prompts that join it; those that did are in `folded`."""
+    """The turn of one run.
 
-    def __init__(self, run: Run, equipment: Equipment, drain: Callable[[], list[Run]]) -> None:
+    `drain` takes queued prompts that join it; those that did are in `folded`. `waiting` names the stored user messages
+    of a session whose runs have not been answered yet.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        equipment: Equipment,
+        drain: Callable[[], list[Run]],
+        waiting: Callable[[SessionId], Collection[MessageId]],
+    ) -> None:
         self.run = run
         self.folded: list[Run] = []
         self._with = equipment
         self._drain = drain
+        self._waiting = waiting
         self._live: LiveMessage | None = None
         self._said = bool(run.record.user_message_id)
         self._results: dict[str, ToolResult] = {}
@@ -78,10 +89,10 @@ class Turn:
         session = self._session()
         crew = await self._with.agents.prepare()
         stored = await self._with.transcript.messages(self.session_id)
-        past = history.after_summary(stored, session.summary_message_id)
+        past = self._before_prompt(history.after_summary(stored, session.summary_message_id))
         if not history.has_user_text(past):
             self._with.titles.start(self.session_id, self.run.prompt.text, crew)
-        conversation = self._opening(crew, self._before_prompt(past), session.summary_message_id)
+        conversation = self._opening(crew, past, session.summary_message_id)
         await self._say(self.run)
         while await self._step(crew, conversation):
             pass
@@ -191,8 +202,10 @@ class Turn:
             raise Failed(f"failed to get session: {error.message}") from error
 
     def _before_prompt(self, past: list[Message]) -> list[Message]:
-        """The past without this run's own user message, which a restart may have found stored already."""
-        return [message for message in past if message.id != self.run.record.user_message_id]
+        """The past without the prompts that wait for their turn, this run's own among them: a restart may have found
+        them stored already."""
+        waiting = self._waiting(self.session_id)
+        return [message for message in past if message.id not in waiting]
 
     def _opening(self, crew: Crew, past: list[Message], summary_id: MessageId) -> list[ModelTurn]:
         brain = crew.large
@@ -207,11 +220,13 @@ class Turn:
         return history.prompt_turn(prompt.text, prompt.attachments, supports_images=brain.model.supports_attachments)
 
     async def _say(self, run: Run) -> None:
-        """Store a run's prompt as a user message, once."""
+        """Store a run's prompt as a user message, once; a restart may have found it stored already."""
         if run is self.run:
             if self._said:
                 return
             self._said = True
+        elif run.record.user_message_id:
+            return
         await self._with.transcript.add(self._words_of(run))
 
     def _words_of(self, run: Run) -> Addition:

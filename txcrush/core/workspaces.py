@@ -5,9 +5,11 @@ accepted, queued or active, however long nobody watches one.
 """
 
 from collections.abc import Callable
+from os.path import isabs
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -182,6 +184,8 @@ class Workspaces:
         key = await self._resolve(request.path)
         while key in self._busy_keys:
             await self._busy_keys[key].when()
+        if not isabs(request.path):
+            request = replace(request, path=key)
         self._admit(request.client_id)
         workspace = self._by_key.get(key)
         if workspace is None:

@@ -26,7 +26,7 @@ from txcrush.ports import Clock
 HEARTBEAT_S = 15.0
 QUEUE_BYTES = 1024 * 1024
 OVERFLOW_S = 5.0
-HARD_BYTES = 8 * QUEUE_BYTES
+HARD_BYTES = 64 * QUEUE_BYTES
 HARD_FRAMES = 20_000
 """Beyond these nobody waits for the 5 seconds: memory comes first."""
 

@@ -16,6 +16,8 @@ from txcrush.model.runs import Outcome, Prompt, RunEnd, WhenBusy
 from txcrush.ports import Clock
 from txcrush.wire.requests import SubmitPrompt
 
+LONGEST_RUN_ID = 255
+
 
 class PromptRoutes:
     """One route family."""
@@ -77,8 +79,6 @@ async def _end(run: Run) -> Reply:
 def _reply_to(end: RunEnd) -> Reply:
     if end.outcome == Outcome.FAILED:
         raise RunFailed(end.error)
-    if end.outcome == Outcome.CANCELLED:
-        return _reply_to_cancelled(end.source)
     return Reply(200)
 
 
@@ -97,11 +97,18 @@ def _prompt(call: Call) -> Prompt:
     return Prompt(
         session_id=SessionId(body.session_id),
         text=body.prompt,
-        run_id=RunId(body.run_id),
-        key=RunId(call.header("Idempotency-Key")),
+        run_id=_run_id("run_id", body.run_id),
+        key=_run_id("Idempotency-Key", call.header("Idempotency-Key")),
         attachments=body.attachments,
         when_busy=WhenBusy(body.when_busy),
     )
+
+
+def _run_id(name: str, text: str) -> RunId:
+    """An id that can stand in a header (answers carry it) and in an event."""
+    if len(text) > LONGEST_RUN_ID or not (text.isascii() and text.isprintable()):
+        raise BadRequest(f"{name} must be at most {LONGEST_RUN_ID} printable ASCII characters")
+    return RunId(text)
 
 
 def _labelled(reply: Reply, run: Run, how: Waiting) -> Reply:

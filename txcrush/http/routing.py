@@ -67,9 +67,9 @@ class Call:
         return str(values[0], "utf-8", "replace")
 
     def header(self, name: str) -> str:
-        """The values of a header, joined by commas, or empty."""
-        values = self.request.requestHeaders.getRawHeaders(name, [])
-        return ", ".join(values)
+        """The values of a header, joined by commas, or empty; bytes beyond ASCII as Latin-1, as HTTP has it."""
+        values: list[bytes] = self.request.requestHeaders.getRawHeaders(name.encode("ascii"), [])
+        return ", ".join(value.decode("latin-1") for value in values)
 
 
 class RouteSpec(Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.model.errors import SessionNotFound
+from txcrush.model.errors import BadRequest, SessionNotFound
 from txcrush.model.ids import SessionId
 from txcrush.model.sessions import Session
 from txcrush.model.storage import MarkRead
@@ -134,4 +134,9 @@ def _changes(body: PutSession) -> dict[str, object]:
     for name in ("title", "prompt_tokens", "completion_tokens", "summary_message_id", "cost", "todos"):
         if getattr(body, name) is not UNSET:
             given[name] = getattr(body, name)
-    return {name: value for name, value in given.items() if value is not UNSET}
+    changes: dict[str, object] = {name: value for name, value in given.items() if value is not UNSET}
+    for name in ("prompt_tokens", "completion_tokens", "cost"):
+        value = changes.get(name, 0)
+        if isinstance(value, int | float) and value < 0:
+            raise BadRequest(f"{name} must not be negative")
+    return changes

@@ -36,6 +36,8 @@ class WorkspaceRoutes:
         asked: CreateWorkspace = call.body
         if not asked.path:
             raise BadRequest("path is required")
+        if "\0" in asked.path + asked.data_dir:
+            raise BadRequest("path and data_dir must not contain a NUL character")
         request = WorkspaceRequest(
             path=asked.path,
             client_id=body_client_id(asked.client_id),

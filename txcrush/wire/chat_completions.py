@@ -79,40 +79,45 @@ class Choice(Struct, frozen=True):
 class PromptDetails(Struct, frozen=True):
     """How many tokens of the prompt came from the provider's cache."""
 
-    cached_tokens: int | None = None
+    cached_tokens: float | None = None
 
 
 class CompletionDetails(Struct, frozen=True):
     """How many tokens of the answer were reasoning."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: float | None = None
 
 
 class UsageRow(Struct, frozen=True):
     """Tokens as the server counts them: cached ones inside the prompt's; `cost` is OpenRouter's, in dollars."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
+    total_tokens: float | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
+    prompt_cache_hit_tokens: float | None = None
     cost: float | None = None
 
     def usage(self) -> Usage:
         """Cached tokens are counted apart from the input."""
-        prompt, output = self.prompt_tokens or 0, self.completion_tokens or 0
+        prompt, output = _count(self.prompt_tokens), _count(self.completion_tokens)
         details = self.prompt_tokens_details
-        cached = (details.cached_tokens if details else None) or self.prompt_cache_hit_tokens or 0
+        cached = _count(details.cached_tokens if details else None) or _count(self.prompt_cache_hit_tokens)
         thought = self.completion_tokens_details
         return Usage(
             input=max(0, prompt - cached),
             output=output,
-            total=self.total_tokens or prompt + output,
-            reasoning=(thought.reasoning_tokens if thought else None) or 0,
+            total=_count(self.total_tokens) or prompt + output,
+            reasoning=_count(thought.reasoning_tokens if thought else None),
             cache_read=cached,
-            cost=self.cost,
+            cost=None if self.cost is None else max(0.0, self.cost),
         )
+
+
+def _count(tokens: float | None) -> int:
+    """A number of tokens, whatever a server made of it: some count in fractions, some below zero."""
+    return max(0, round(tokens or 0))
 
 
 class Chunk(Struct, frozen=True):

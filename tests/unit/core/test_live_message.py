@@ -218,14 +218,12 @@ class Writing(LiveCase):
         self.say("a")
         self.store.fail_next(StorageFailed("disk full"))
         self.clock.advance(ROW_S)
-        self.assertEqual(len(self.flushLoggedErrors(StorageFailed)), 1)
         self.live.flush()
         self.assertEqual(self.stored(), "a")
 
     def test_r_stream_11_a_failed_state_is_not_shown_and_written_by_the_next_flush(self) -> None:
         self.store.fail_next(StorageFailed("disk full"))
         self.live.tool_started("c", "ls")
-        self.assertEqual(len(self.flushLoggedErrors(StorageFailed)), 1)
         self.assertEqual((self.listener.frames, self.row()), ([], None))
         self.live.flush()
         self.assertEqual(self.row().tool_calls, (ToolCall("c", "ls"),))
