@@ -138,6 +138,15 @@ class Waiting(PromptsCase):
         self.is_plain_200(second)
 
 
+class Ids(PromptsCase):
+    def test_an_id_that_cannot_stand_in_a_header_is_refused(self) -> None:
+        for bad in ("a\0b", "a\r\nb", "x" * 256, "\u00e9"):
+            asked = self.prompt(run_id=bad)
+            self.assertEqual(asked.answer.status, 400, bad)
+        self.assertEqual(self.prompt(key="\u00e9").answer.status, 400)
+        self.assertEqual(self.said(), [])
+
+
 class Ends(PromptsCase):
     def held(self) -> Asked:
         self.provider.add("partial", Wait())

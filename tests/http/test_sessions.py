@@ -61,6 +61,14 @@ class Sessions(SynchronousTestCase):
         )
         self.assertEqual(self.client.get(self.path).value, changed)
 
+    def test_a_put_below_zero_is_refused_and_changes_nothing(self) -> None:
+        before = self.client.get(self.path).value
+        for name in ("prompt_tokens", "completion_tokens", "cost", "PromptTokens"):
+            answer = self.client.put(self.path, {"id": self.session, "title": "never", name: -5})
+            self.assertEqual(answer.status, 400)
+            self.assertIn("must not be negative", answer.message)
+        self.assertEqual(self.client.get(self.path).value, before)
+
     def test_a_put_of_todos_is_shown(self) -> None:
         todo = {"content": "a", "status": "pending", "active_form": "doing a"}
         answer = self.client.put(self.path, {"id": self.session, "todos": [todo]})

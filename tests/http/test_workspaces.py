@@ -42,6 +42,7 @@ class Workspaces(SynchronousTestCase):
         for body, expected in [
             ({}, (400, "path is required")),
             ({"path": "/p"}, (400, "invalid client_id")),
+            ({"path": "/p\0"}, (400, "path and data_dir must not contain a NUL character")),
             ({"path": "/p", "client_id": "x"}, (400, "invalid client_id: invalid UUID length: 1")),
             ({"path": "/p", "client_id": "z" * 36}, (400, "invalid client_id: invalid UUID format")),
             ({"path": "/p", "client_id": CLIENT, "env": "A=b"}, (400, "failed to decode request")),

@@ -7,6 +7,8 @@ change is a plain function from one state to the next: nothing can be lost betwe
 from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from txcrush.core.events import EventLog
 from txcrush.model.errors import SessionNotFound, StorageFailed
@@ -87,15 +89,18 @@ class Sessions:
         count = self._sessions[session_id].message_count + messages
         return [PutSession(self.changed(session_id, message_count=count))]
 
-    async def delete(self, session_id: SessionId) -> None:
+    def delete(self, session_id: SessionId) -> Deferred[None]:
         """Delete the session and what belongs to it. Raises `SessionNotFound`."""
         session = self.get(session_id)
         del self._sessions[session_id]
-        try:
-            await self._events.commit([DeleteSession(session_id)], [session_event(session, Change.DELETED)])
-        except StorageFailed:
-            self._sessions[session_id] = session
-            raise
+        deleting = self._events.commit([DeleteSession(session_id)], [session_event(session, Change.DELETED)])
+        return deleting.addErrback(self._undelete, session)
+
+    def _undelete(self, failure: Failure, session: Session) -> Failure:
+        """The store refused: the session is still there."""
+        if failure.check(StorageFailed) is not None:
+            self._sessions.setdefault(session.id, session)
+        return failure
 
     def _now(self) -> int:
         return int(self._clock.seconds())

@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txcrush.core.run import BY_STOP
 from txcrush.core.turn import CANCELLED_TOOL
 from txcrush.model.messages import Reasoning
+from txcrush.model.providers import UserTurn
 from txcrush.model.runs import Outcome
 from txcrush.testing.conversation import Conversation, now
 from txcrush.testing.harness import Harness, Listener
@@ -103,6 +104,38 @@ class Begun(CrashCase):
         self.talk.prompt("hi", "r1")
         later = self.crash(Step("well"))
         self.assertEqual(now(later.prompt("again").when_ended()).text, "well")
+
+
+class Recalled(CrashCase):
+    def test_who_joins_a_run_that_an_earlier_server_interrupted_gets_its_end_as_a_value(self) -> None:
+        """Nobody's wait is cut short by it, so it is no `RunCancelled`, and over HTTP no 503."""
+        self.provider.add("partial", Hang())
+        self.talk.prompt("hi", "r1")
+        later = self.crash()
+        end = now(later.prompt("hi", "r1").when_ended())
+        self.assertEqual((end.outcome, end.source), (Outcome.CANCELLED, BY_STOP.source))
+
+
+class Folded(CrashCase):
+    def test_a_prompt_that_was_stored_but_not_answered_is_said_once_at_every_write(self) -> None:
+        """A crash between a folded prompt's user message and the step that takes it in; then another turn does."""
+        for writes in range(8):
+            with self.subTest(writes=writes):
+                self.setUp()
+                self.provider.add(Wait(), Call("c1", "look"))
+                self.talk.prompt("one", "r1")
+                self.talk.prompt("own", "r2")
+                self.talk.prompt("two")
+                self.provider.proceed()
+                self.talk.store.hold()
+                self.tool.answer("c1")
+                self.provider.add(Hang())
+                self.talk.store.release(writes)
+                later = self.crash(Step("both"), Step("more"))
+                self.assertEqual(later.lines().count("user: two"), 1)
+                for request in self.after.provider.requests:
+                    texts = [turn.text for turn in request.turns if isinstance(turn, UserTurn)]
+                    self.assertEqual(texts.count("two"), 1 if "two" in texts else 0)
 
 
 class WithoutRun(CrashCase):

@@ -121,6 +121,17 @@ class Changing(SessionsCase):
         self.assertRaises(SessionNotFound, self.sessions.delete, unknown)
         self.failureResultOf(Deferred.fromCoroutine(self.sessions.update(unknown, title="x")), SessionNotFound)
 
+    def test_p73_a_change_that_the_store_refuses_is_taken_back(self) -> None:
+        self.talk.store.fail_next(StorageFailed("disk full"))
+        refused = Deferred.fromCoroutine(self.sessions.update(self.talk.session_id, title="never"))
+        self.failureResultOf(refused, StorageFailed)
+        self.assertEqual(self.session, self.stored())
+
+    def test_p73_a_session_whose_deletion_the_store_refuses_is_still_there(self) -> None:
+        self.talk.store.fail_next(StorageFailed("disk full"))
+        self.failureResultOf(self.sessions.delete(self.talk.session_id), StorageFailed)
+        self.assertEqual(self.session, self.stored())
+
     def test_a_session_is_there_again_after_a_restart(self) -> None:
         self.provider.add("a")
         self.talk.prompt("hi")
