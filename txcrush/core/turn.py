@@ -90,20 +90,24 @@ class Turn:
         crew = await self._with.agents.prepare()
         stored = await self._with.transcript.messages(self.session_id)
         past = self._before_prompt(history.after_summary(stored, session.summary_message_id))
-        if not history.has_user_text(past):
-            self._with.titles.start(self.session_id, self.run.prompt.text, crew)
+        is_first = not history.has_user_text(past)
         conversation = self._opening(crew, past, session.summary_message_id)
         await self._say(self.run)
-        while await self._step(crew, conversation):
-            pass
+        live = await self._prepared(crew.large, conversation)
+        if is_first:  # only now, so that the title's event counts both messages
+            self._with.titles.start(self.session_id, self.run.prompt.text, crew)
+        while await self._step(crew.large, conversation, live):
+            live = await self._prepared(crew.large, conversation)
 
     # Steps
 
-    async def _step(self, crew: Crew, conversation: list[ModelTurn]) -> bool:
-        """Ask the model once and run the tools that it calls; says whether another step follows."""
-        brain = crew.large
+    async def _prepared(self, brain: Brain, conversation: list[ModelTurn]) -> LiveMessage:
+        """What a step begins with: prompts that join the turn, and an empty message for the model to write in."""
         await self._fold(brain, conversation)
-        live = await self._begin(brain)
+        return await self._begin(brain)
+
+    async def _step(self, brain: Brain, conversation: list[ModelTurn], live: LiveMessage) -> bool:
+        """Ask the model once and run the tools that it calls; says whether another step follows."""
         tools = self._with.toolbox.specs(self._with.disabled_tools())
         request = model_request(brain, conversation, self.session_id, tools)
         reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
