@@ -1,6 +1,6 @@
 """How a workspace is put together when a client opens its directory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
@@ -9,6 +9,7 @@ from txcrush.core.agents import Agents
 from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
+from txcrush.core.permissions import Desk, DirectoryOf
 from txcrush.core.presence import Claims
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
@@ -21,6 +22,7 @@ from txcrush.core.titles import Titles
 from txcrush.core.toolbox import ParseObject, Toolbox
 from txcrush.core.transcript import Transcript
 from txcrush.core.turn import Equipment, Turn
+from txcrush.core.workbench import Kit, MakeKit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed
 from txcrush.model.ids import WorkspaceId
@@ -35,14 +37,11 @@ from txcrush.ports import (
     ProjectFiles,
     SkillFiles,
     Store,
-    Tool,
 )
 
 SEQ_GAP = 1 << 20
 """Event numbers left out at each start: the last server may have shown growing text under numbers that it never
 stored, and no number may come twice."""
-
-MakeTools = Callable[[Sessions, EventLog], Iterable[Tool]]
 
 
 class Edges(Struct, frozen=True):
@@ -56,7 +55,8 @@ class Edges(Struct, frozen=True):
     project_files: ProjectFiles
     skill_files: SkillFiles
     build_provider: BuildProvider
-    make_tools: MakeTools
+    make_kit: MakeKit
+    directory_of: DirectoryOf
     parse_object: ParseObject
     encode_event: EncodeEvent
     frame: Callable[[bytes], bytes]
@@ -112,7 +112,19 @@ class Opener:
         waiting = await Recovery(store, events, sessions, edges.clock, edges.new_id).recover()
         skills = self._skills(request, settings)
         await skills.refresh()
-        equipment = self._equipment(request, settings, skills, store, events, sessions)
+        desk = self._desk(request, settings, events)
+        kit = edges.make_kit(
+            Workbench(
+                path=request.path,
+                data_dir=settings.data_dir,
+                config=lambda: settings.config,
+                store=store,
+                events=events,
+                sessions=sessions,
+                permissions=desk,
+            )
+        )
+        equipment = self._equipment(request, settings, skills, store, events, sessions, kit)
         runs = self._runs(equipment, store, head, when_idle)
         workspace = Workspace(
             workspace_id,
@@ -126,6 +138,8 @@ class Opener:
             transcript=equipment.transcript,
             agents=equipment.agents,
             titles=equipment.titles,
+            permissions=desk,
+            kit=kit,
             claims=Claims(edges.clock, *edges.graces, when_idle),
             runs=runs,
             summaries=Summaries(equipment, runs),
@@ -141,6 +155,7 @@ class Opener:
         store: Store,
         events: EventLog,
         sessions: Sessions,
+        kit: Kit,
     ) -> Equipment:
         edges = self._edges
         return Equipment(
@@ -148,11 +163,18 @@ class Opener:
             sessions=sessions,
             transcript=Transcript(store, events, sessions, edges.clock, edges.new_id),
             agents=self._agents(request, settings, skills),
-            toolbox=Toolbox(edges.make_tools(sessions, events), edges.parse_object),
+            toolbox=Toolbox(kit.tools, edges.parse_object),
             titles=Titles(sessions, edges.clock),
             clock=edges.clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
         )
+
+    def _desk(self, request: WorkspaceRequest, settings: WorkspaceSettings, events: EventLog) -> Desk:
+        def allowed() -> tuple[str, ...]:
+            permissions = settings.config.permissions
+            return permissions.allowed_tools if permissions else ()
+
+        return Desk(events, self._edges.new_id, allowed, self._edges.directory_of, skip=request.yolo)
 
     def _skills(self, request: WorkspaceRequest, settings: WorkspaceSettings) -> Skills:
         return Skills(

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from txcrush.core import media
 from txcrush.core.observers import apart
-from txcrush.model.errors import CrushError
+from txcrush.model.errors import CrushError, Refused
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import ToolCall, ToolResult
 from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
@@ -150,6 +150,8 @@ class _Step:
             output = await self._toolbox.output(call, self._place)
         except CancelledError:
             raise
+        except Refused as refused:
+            output = _refusal(refused.message)
         except CrushError as error:
             self._error = self._error or error
             output = _refusal(error.message)

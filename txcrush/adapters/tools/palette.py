@@ -1,0 +1,12 @@
+"""All built-in tools of a workspace."""
+
+from txcrush.adapters.tools.todos import Todos
+from txcrush.core.workbench import Kit, Workbench
+from txcrush.wire.json import encode_text
+
+
+class Palette:
+    """Makes the tools of each workspace from what the whole server shares; a `MakeKit`."""
+
+    def __call__(self, bench: Workbench) -> Kit:
+        return Kit((Todos(bench.sessions, encode_text),))
