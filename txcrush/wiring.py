@@ -158,7 +158,7 @@ def build_server(
     )
     edges = Edges(
         open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),
-        config_files=JsonConfigFiles(reactor, _config_settings(settings, environ)),
+        config_files=JsonConfigFiles(reactor, _config_settings(settings, environ), providers.list_models),
         project_files=files,
         skill_files=skill_files,
         build_provider=providers,
