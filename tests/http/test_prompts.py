@@ -165,6 +165,21 @@ class Ends(PromptsCase):
         self.is_plain_200(asked)
         self.assertEqual(self.provider.requests, [])
 
+    def test_r_acc_10_a_cancel_is_never_an_error_of_the_server_however_the_prompt_was_sent(self) -> None:
+        for prefer, run_id, status in [
+            (None, "", 200),
+            ("wait=60", "", 200),
+            (None, "R1", 202),
+            ("respond-async", "", 202),
+            ("wait=60", "R2", 200),
+        ]:
+            self.provider.add("partial", Wait())
+            asked = self.prompt(prefer=prefer, run_id=run_id)
+            self.act("cancel")
+            self.assertEqual(asked.answer.status, status, (prefer, run_id))
+        self.assertEqual([end["cancelled"] for end in self.stream.of("run_complete")], [True] * 5)
+        self.assertEqual(self.stream.of("agent_event"), [])
+
     def test_a_deleted_session_is_no_error(self) -> None:
         held = self.held()
         self.client.delete(f"/v1/workspaces/{self.workspace}/sessions/{self.session}")

@@ -114,10 +114,10 @@ class Turn:
         live.reasoning_ended()
         done = await self._run_tools(brain, live)
         goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
-        self._account(brain, reply, conversation, live)
-        self._finish = self._finish_of(reply, goes_on=goes_on)
         if done.error is not None:
             raise done.error
+        self._account(brain, reply, conversation, live)
+        self._finish = self._finish_of(reply, goes_on=goes_on)
         if goes_on:
             await self._end_step()
             conversation += history.exchange(
