@@ -12,7 +12,7 @@ import pytest
 from txcrush.adapters.sqlite import migrate
 from txcrush.adapters.sqlite.files import Files, OpenSettings, open_files
 from txcrush.adapters.sqlite.lock import DirectoryLock
-from txcrush.model.errors import StorageFailed
+from txcrush.model.errors import NoDataDirectory, StorageFailed
 from txcrush.wire.stored import decode_lock_owner
 
 NOW_S = 1_800_000_000.0
@@ -59,7 +59,7 @@ def test_an_existing_directory_and_its_gitignore_are_left_alone(tmp_path: Path) 
 
 def test_a_directory_that_cannot_be_made_is_a_clear_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageFailed, match="data directory cannot be created"):
+    with pytest.raises(NoDataDirectory, match="Not a directory"):
         opened(tmp_path / "file" / "data")
 
 

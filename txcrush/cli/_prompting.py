@@ -8,6 +8,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.python.failure import Failure
 
 from txcrush import __version__
 from txcrush.cli._client import Client, Refused, Unreachable
@@ -271,7 +272,11 @@ class Prompting:
     def _begin_cancel(self) -> None:
         self._is_cancelling = True
         self._later(CANCEL_S, self.leave)
-        Deferred.fromCoroutine(self._cancel()).addErrback(lambda failure: self._screen.note(failure.getErrorMessage()))
+        Deferred.fromCoroutine(self._cancel()).addErrback(self._not_cancelled)
+
+    def _not_cancelled(self, failure: Failure) -> None:
+        if not self._is_leaving:  # then the connection goes with us
+            self._screen.note(failure.getErrorMessage())
 
     async def _cancel(self) -> None:
         await self._client.post(f"{self._workspace}/agent/sessions/{self._session_id}/cancel")

@@ -22,7 +22,7 @@ from txcrush.core.toolbox import ParseObject, Toolbox
 from txcrush.core.transcript import Transcript
 from txcrush.core.turn import Equipment, Turn
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
-from txcrush.model.errors import ConfigInvalid, CrushError, Failed
+from txcrush.model.errors import ConfigInvalid, CrushError, Failed, NoDataDirectory
 from txcrush.model.ids import WorkspaceId
 from txcrush.model.storage import StoreHead
 from txcrush.ports import (
@@ -94,6 +94,8 @@ class Opener:
     async def _store(self, data_dir: str) -> Store:
         try:
             return await self._edges.open_store(data_dir)
+        except NoDataDirectory as error:
+            raise Failed(f"failed to create data directory: {error.message}") from error
         except CrushError as error:
             raise Failed(f"failed to connect to database: {error.message}") from error
 

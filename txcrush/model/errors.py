@@ -143,6 +143,12 @@ class StorageFailed(CrushError):
     default = "the database is not available"
 
 
+class NoDataDirectory(StorageFailed):
+    """The data directory is not there and cannot be made."""
+
+    code = "no_data_directory"
+
+
 class CursorTooOld(CrushError):
     """Retention has removed events after the number that a reader asked from: it must start anew (`reset`)."""
 

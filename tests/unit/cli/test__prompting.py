@@ -175,6 +175,18 @@ class Interrupts(PromptingCase):
         self.assertEqual(self.successResultOf(done), CANCELLED)
         self.assertIn("txcrush run --session s", self.screen.notes[-1])
 
+    def test_a_cancel_that_is_lost_as_we_leave_is_not_told(self) -> None:
+        cancel = f"POST {WORKSPACE}/agent/sessions/s/cancel"
+        for leaves, told in ((True, 0), (False, 1)):
+            self.setUp()
+            self.server.pending[cancel] = Deferred()
+            self.start()
+            self.prompting.interrupt()
+            if leaves:
+                self.prompting.interrupt()
+            self.server.pending[cancel].errback(Unreachable("the connection was lost"))
+            self.assertEqual(self.screen.notes.count("the connection was lost"), told)
+
     def test_while_the_prompt_is_on_its_way_it_is_cancelled_also_after_it_has_arrived(self) -> None:
         path, cancel = f"POST {WORKSPACE}/agent", f"POST {WORKSPACE}/agent/sessions/s/cancel"
         self.server.pending[path] = Deferred()
