@@ -51,6 +51,7 @@ from txcrush.model.settings import ServerSettings
 from txcrush.ports import Clock, ProjectFiles, SkillFiles
 from txcrush.wire.config import redacted
 from txcrush.wire.json import parse_object
+from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_event
 
@@ -165,6 +166,7 @@ def build_server(
         make_kit=Palette(),
         directory_of=lambda path: in_thread(_directory_of, path),
         parse_object=parse_object,
+        repair_object=lambda text: in_thread(repaired_object, text),
         encode_event=encode_event,
         frame=frame,
         clock=clock,

@@ -1,8 +1,9 @@
 """How a workspace is put together when a client opens its directory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.agents import Agents
@@ -17,12 +18,13 @@ from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
 from txcrush.core.skills import Skills
+from txcrush.core.subagents import SubAgents
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
-from txcrush.core.toolbox import ParseObject, Toolbox
+from txcrush.core.toolbox import ParseObject, RepairObject, Toolbox
 from txcrush.core.transcript import Transcript
 from txcrush.core.turn import Equipment, Turn
-from txcrush.core.workbench import Kit, MakeKit, Workbench
+from txcrush.core.workbench import MakeKit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed
 from txcrush.model.ids import WorkspaceId
@@ -37,6 +39,7 @@ from txcrush.ports import (
     ProjectFiles,
     SkillFiles,
     Store,
+    Tool,
 )
 
 SEQ_GAP = 1 << 20
@@ -58,6 +61,7 @@ class Edges(Struct, frozen=True):
     make_kit: MakeKit
     directory_of: DirectoryOf
     parse_object: ParseObject
+    repair_object: RepairObject
     encode_event: EncodeEvent
     frame: Callable[[bytes], bytes]
     clock: Clock
@@ -113,6 +117,8 @@ class Opener:
         skills = self._skills(request, settings)
         await skills.refresh()
         desk = self._desk(request, settings, events)
+        agents = self._agents(request, settings, skills)
+        equipment = self._equipment(settings, store, events, sessions, agents)
         kit = edges.make_kit(
             Workbench(
                 path=request.path,
@@ -122,9 +128,13 @@ class Opener:
                 events=events,
                 sessions=sessions,
                 permissions=desk,
+                subagents=SubAgents(
+                    equipment, agents, desk, edges.new_id, self._toolbox, lambda caller: runs.cancellation(caller)
+                ),
+                facts=edges.facts,
             )
         )
-        equipment = self._equipment(request, settings, skills, store, events, sessions, kit)
+        equipment = replace(equipment, toolbox=self._toolbox(kit.tools))
         runs = self._runs(equipment, store, head, when_idle)
         workspace = Workspace(
             workspace_id,
@@ -136,7 +146,7 @@ class Opener:
             events=events,
             sessions=sessions,
             transcript=equipment.transcript,
-            agents=equipment.agents,
+            agents=agents,
             titles=equipment.titles,
             permissions=desk,
             kit=kit,
@@ -149,25 +159,27 @@ class Opener:
 
     def _equipment(
         self,
-        request: WorkspaceRequest,
         settings: WorkspaceSettings,
-        skills: Skills,
         store: Store,
         events: EventLog,
         sessions: Sessions,
-        kit: Kit,
+        agents: Agents,
     ) -> Equipment:
+        """What turns work with, but for the tools, which are made from it."""
         edges = self._edges
         return Equipment(
             events=events,
             sessions=sessions,
             transcript=Transcript(store, events, sessions, edges.clock, edges.new_id),
-            agents=self._agents(request, settings, skills),
-            toolbox=Toolbox(kit.tools, edges.parse_object),
+            agents=agents,
+            toolbox=self._toolbox(()),
             titles=Titles(sessions, edges.clock),
             clock=edges.clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
         )
+
+    def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:
+        return Toolbox(tools, self._edges.parse_object, self._edges.repair_object)
 
     def _desk(self, request: WorkspaceRequest, settings: WorkspaceSettings, events: EventLog) -> Desk:
         def allowed() -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from txcrush.ports import Store, StreamSink, Tool
 from txcrush.testing.memory_store import MemoryStore
 from txcrush.testing.scripted_provider import ScriptedProvider, Step
 from txcrush.wire.json import parse_object
+from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_event
 
@@ -216,6 +217,7 @@ class Harness:
             make_kit=self._make_kit,
             directory_of=succeed,
             parse_object=parse_object,
+            repair_object=lambda text: succeed(repaired_object(text)),
             encode_event=encode_event,
             frame=frame,
             clock=self.clock,
