@@ -37,6 +37,7 @@ from txcrush.http.agent import AgentRoutes
 from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
+from txcrush.http.generations import Generations
 from txcrush.http.listening import Listening, listen
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
@@ -204,12 +205,13 @@ def route_families(
     replaceable: bool = False,
 ) -> list[object]:
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
+    generations = Generations()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces, clock),
-        PromptRoutes(workspaces, clock),
-        AgentRoutes(workspaces),
+        PromptRoutes(workspaces, clock, generations),
+        AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock),
         PermissionRoutes(workspaces),
         ConfigRoutes(workspaces, _visible),
