@@ -4,7 +4,7 @@ Every port has a contract suite in `tests/contracts` that the fake in `txcrush.t
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -13,6 +13,7 @@ from txcrush.model.config import Config, ProviderConfig
 from txcrush.model.events import Event, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
+from txcrush.model.permissions import Ask
 from txcrush.model.providers import ModelReply, ModelRequest
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
@@ -23,6 +24,9 @@ from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
 Clock: TypeAlias = IReactorTime
 """Time: `twisted.internet.task.Clock` in tests. `seconds()` is Unix time (an asyncio reactor's own is monotonic, so
 wiring hands in a wall clock)."""
+
+InThread = Callable[..., "Deferred[Any]"]
+"""Calls a function in a thread of the pool: `in_thread(function, *arguments)`."""
 
 NewId = Callable[[], str]
 """Mints a random UUID (version 4) as text."""
@@ -124,6 +128,16 @@ class BuildProvider(Protocol):
 
     def __call__(self, config: ProviderConfig) -> Provider:
         """Raises `ConfigInvalid` where the entry cannot be used."""
+
+
+class Permissions(Protocol):
+    """The desk where a tool asks whether it may go on."""
+
+    def ask(self, ask: Ask) -> "Deferred[bool]":
+        """Whether it may be done; waits for an answer where nobody has given one already.
+
+        Cancelling takes the question back. Fails with `StorageFailed` where it cannot be kept.
+        """
 
 
 class Tool(Protocol):

@@ -27,18 +27,17 @@ from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
-from txcrush.adapters.tools.todos import Todos
-from txcrush.core.events import EventLog
+from txcrush.adapters.tools.palette import Palette
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
 from txcrush.core.observers import OneShot
 from txcrush.core.opening import Edges, Opener
-from txcrush.core.sessions import Sessions
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
 from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
+from txcrush.http.generations import Generations
 from txcrush.http.listening import Listening, listen
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
@@ -50,9 +49,10 @@ from txcrush.http.system import SystemRoutes
 from txcrush.http.workspaces import WorkspaceRoutes
 from txcrush.model.config import Config
 from txcrush.model.settings import ServerSettings
-from txcrush.ports import Clock, ProjectFiles, SkillFiles, Tool
+from txcrush.ports import Clock, ProjectFiles, SkillFiles
 from txcrush.wire.config import redacted
-from txcrush.wire.json import encode_text, parse_object
+from txcrush.wire.json import parse_object
+from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_event
 
@@ -164,8 +164,10 @@ def build_server(
         project_files=files,
         skill_files=skill_files,
         build_provider=providers,
-        make_tools=_tools,
+        make_kit=Palette(),
+        directory_of=lambda path: in_thread(_directory_of, path),
         parse_object=parse_object,
+        repair_object=lambda text: in_thread(repaired_object, text),
         encode_event=encode_event,
         frame=frame,
         clock=clock,
@@ -203,12 +205,13 @@ def route_families(
     replaceable: bool = False,
 ) -> list[object]:
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
+    generations = Generations()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces, clock),
-        PromptRoutes(workspaces, clock),
-        AgentRoutes(workspaces),
+        PromptRoutes(workspaces, clock, generations),
+        AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock),
         PermissionRoutes(workspaces),
         ConfigRoutes(workspaces, _visible),
@@ -236,8 +239,9 @@ def _open_settings(environ: Mapping[str, str]) -> OpenSettings:
     return OpenSettings(__version__, skips_lock)
 
 
-def _tools(sessions: Sessions, _events: EventLog) -> list[Tool]:
-    return [Todos(sessions, encode_text)]
+def _directory_of(path: str) -> str:
+    """What clients are shown of a path: a file's directory, anything else as it is."""
+    return paths.dirname(path) if paths.exists(path) and not paths.isdir(path) else path
 
 
 def _facts(path: str) -> Facts:

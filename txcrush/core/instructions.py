@@ -36,6 +36,11 @@ How to answer:
 - When a task has several steps, keep a list with the todos tool and keep it true.
 """
 
+TASK = """\
+You are sent by a coding agent to find something out in its project. You can list, search and read files; you cannot
+change anything. Answer the question and nothing else: what you found, with absolute paths, the names of what matters
+and short excerpts where they help. Say so plainly when you did not find it. Nobody can answer questions of yours."""
+
 TITLE = """\
 You name conversations. Answer with a title for the conversation that begins with the user's words, and nothing else:
 one line, at most 50 characters, in the user's language, without quotes and without a colon. /no_think"""
@@ -58,7 +63,16 @@ found in files such as .cursorrules or CLAUDE.md. Keep it short enough to be rea
 
 def coder_prompt(facts: Facts) -> str:
     """The instructions of the main agent, with the facts of its place."""
-    place = (
+    return "\n".join(part for part in (CODER, _place(facts), facts.skills, facts.context) if part)
+
+
+def task_prompt(facts: Facts) -> str:
+    """The instructions of an agent that is sent to find something out."""
+    return f"{TASK}\n\n{_place(facts)}"
+
+
+def _place(facts: Facts) -> str:
+    return (
         "<env>\n"
         f"Working directory: {facts.working_dir}\n"
         f"Is a git repository: {'yes' if facts.is_git_repo else 'no'}\n"
@@ -66,7 +80,6 @@ def coder_prompt(facts: Facts) -> str:
         f"Today's date: {facts.date}\n"
         "</env>"
     )
-    return "\n".join(part for part in (CODER, place, facts.skills, facts.context) if part)
 
 
 def title_request(prompt: str) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.agents import Agents
 from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
+from txcrush.core.permissions import Desk, DirectoryOf
 from txcrush.core.presence import Claims
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
@@ -16,11 +18,13 @@ from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
 from txcrush.core.skills import Skills
+from txcrush.core.subagents import SubAgents
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
-from txcrush.core.toolbox import ParseObject, Toolbox
+from txcrush.core.toolbox import ParseObject, RepairObject, Toolbox
 from txcrush.core.transcript import Transcript
 from txcrush.core.turn import Equipment, Turn
+from txcrush.core.workbench import MakeKit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed, NoDataDirectory
 from txcrush.model.ids import WorkspaceId
@@ -42,8 +46,6 @@ SEQ_GAP = 1 << 20
 """Event numbers left out at each start: the last server may have shown growing text under numbers that it never
 stored, and no number may come twice."""
 
-MakeTools = Callable[[Sessions, EventLog], Iterable[Tool]]
-
 
 class Edges(Struct, frozen=True):
     """What the core needs from the edges to open workspaces; `wiring.py` fills it in.
@@ -56,8 +58,10 @@ class Edges(Struct, frozen=True):
     project_files: ProjectFiles
     skill_files: SkillFiles
     build_provider: BuildProvider
-    make_tools: MakeTools
+    make_kit: MakeKit
+    directory_of: DirectoryOf
     parse_object: ParseObject
+    repair_object: RepairObject
     encode_event: EncodeEvent
     frame: Callable[[bytes], bytes]
     clock: Clock
@@ -114,7 +118,25 @@ class Opener:
         waiting = await Recovery(store, events, sessions, edges.clock, edges.new_id).recover()
         skills = self._skills(request, settings)
         await skills.refresh()
-        equipment = self._equipment(request, settings, skills, store, events, sessions)
+        desk = self._desk(request, settings, events)
+        agents = self._agents(request, settings, skills)
+        equipment = self._equipment(settings, store, events, sessions, agents)
+        kit = edges.make_kit(
+            Workbench(
+                path=request.path,
+                data_dir=settings.data_dir,
+                config=lambda: settings.config,
+                store=store,
+                events=events,
+                sessions=sessions,
+                permissions=desk,
+                subagents=SubAgents(
+                    equipment, agents, desk, edges.new_id, self._toolbox, lambda caller: runs.cancellation(caller)
+                ),
+                facts=edges.facts,
+            )
+        )
+        equipment = replace(equipment, toolbox=self._toolbox(kit.tools))
         runs = self._runs(equipment, store, head, when_idle)
         workspace = Workspace(
             workspace_id,
@@ -126,8 +148,10 @@ class Opener:
             events=events,
             sessions=sessions,
             transcript=equipment.transcript,
-            agents=equipment.agents,
+            agents=agents,
             titles=equipment.titles,
+            permissions=desk,
+            kit=kit,
             claims=Claims(edges.clock, *edges.graces, when_idle),
             runs=runs,
             summaries=Summaries(equipment, runs),
@@ -137,24 +161,34 @@ class Opener:
 
     def _equipment(
         self,
-        request: WorkspaceRequest,
         settings: WorkspaceSettings,
-        skills: Skills,
         store: Store,
         events: EventLog,
         sessions: Sessions,
+        agents: Agents,
     ) -> Equipment:
+        """What turns work with, but for the tools, which are made from it."""
         edges = self._edges
         return Equipment(
             events=events,
             sessions=sessions,
             transcript=Transcript(store, events, sessions, edges.clock, edges.new_id),
-            agents=self._agents(request, settings, skills),
-            toolbox=Toolbox(edges.make_tools(sessions, events), edges.parse_object),
+            agents=agents,
+            toolbox=self._toolbox(()),
             titles=Titles(sessions, edges.clock),
             clock=edges.clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
         )
+
+    def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:
+        return Toolbox(tools, self._edges.parse_object, self._edges.repair_object)
+
+    def _desk(self, request: WorkspaceRequest, settings: WorkspaceSettings, events: EventLog) -> Desk:
+        def allowed() -> tuple[str, ...]:
+            permissions = settings.config.permissions
+            return permissions.allowed_tools if permissions else ()
+
+        return Desk(events, self._edges.new_id, allowed, self._edges.directory_of, skip=request.yolo)
 
     def _skills(self, request: WorkspaceRequest, settings: WorkspaceSettings) -> Skills:
         return Skills(

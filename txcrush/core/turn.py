@@ -6,11 +6,12 @@ begun is noted before the await that does it, so that the end finds it also wher
 """
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
-from txcrush.core import history, retries, usage
-from txcrush.core.agents import Agents, Brain, Crew
+from txcrush.core import history, loops, retries, usage
+from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import model_request, system_turns
 from txcrush.core.events import EventLog
 from txcrush.core.live_message import LiveMessage
@@ -19,10 +20,11 @@ from txcrush.core.sessions import Sessions, session_event
 from txcrush.core.titles import Titles
 from txcrush.core.toolbox import Done, Place, Toolbox
 from txcrush.core.transcript import Addition, Transcript
+from txcrush.model.config import Model, SelectedModel
 from txcrush.model.errors import CrushError, Failed, ProviderError, SessionNotFound
 from txcrush.model.events import Event
 from txcrush.model.ids import MessageId, SessionId
-from txcrush.model.messages import Finish, FinishReason, Message, ToolResult
+from txcrush.model.messages import Finish, FinishReason, Message, ToolCall, ToolResult
 from txcrush.model.providers import ModelReply
 from txcrush.model.providers import Turn as ModelTurn
 from txcrush.model.sessions import Session
@@ -33,13 +35,27 @@ CANCELLED_TOOL = "Error: user cancelled assistant tool calling"
 FAILED_TOOL = "There was an error while executing the tool"
 
 
+FOR_INTERACTIVE_RUNS = frozenset({"question"})
+"""Tools that make no sense where nobody is there to answer."""
+
+
+class Staff(Protocol):
+    """Who does the work of a turn."""
+
+    async def prepare(self) -> Crew:
+        """What this turn works with. Raises `Failed` or `ConfigInvalid`."""
+
+    def current(self) -> tuple[SelectedModel, Model] | None:
+        """The model that would answer now, or None."""
+
+
 class Equipment(Struct, frozen=True):
     """What every turn of a workspace works with. `disabled_tools` names those that are not offered now."""
 
     events: EventLog
     sessions: Sessions
     transcript: Transcript
-    agents: Agents
+    agents: Staff
     toolbox: Toolbox
     titles: Titles
     clock: Clock
@@ -79,6 +95,7 @@ class Turn:
         self._results: dict[str, ToolResult] = {}
         self._finish = Finish(FinishReason.UNKNOWN, 0)
         self._accounted = False
+        self._signatures: list[bytes] = []
 
     @property
     def session_id(self) -> SessionId:
@@ -94,9 +111,9 @@ class Turn:
         conversation = self._opening(crew, past, session.summary_message_id)
         await self._say(self.run)
         live = await self._prepared(crew.large, conversation)
-        if is_first:  # only now, so that the title's event counts both messages
+        if is_first and not session.parent_session_id:  # only now, so that the title's event counts both messages
             self._with.titles.start(self.session_id, self.run.prompt.text, crew)
-        while await self._step(crew.large, conversation, live):
+        while await self._step(crew, conversation, live):
             live = await self._prepared(crew.large, conversation)
 
     # Steps
@@ -106,18 +123,19 @@ class Turn:
         await self._fold(brain, conversation)
         return await self._begin(brain)
 
-    async def _step(self, brain: Brain, conversation: list[ModelTurn], live: LiveMessage) -> bool:
+    async def _step(self, crew: Crew, conversation: list[ModelTurn], live: LiveMessage) -> bool:
         """Ask the model once and run the tools that it calls; says whether another step follows."""
-        tools = self._with.toolbox.specs(self._with.disabled_tools())
-        request = model_request(brain, conversation, self.session_id, tools)
+        brain, toolbox = crew.large, self._offered(crew)
+        request = model_request(brain, conversation, self.session_id, toolbox.specs())
         reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
         live.reasoning_ended()
-        done = await self._run_tools(brain, live)
+        done = await self._run_tools(brain, toolbox, live, is_whole=reply.finish != FinishReason.MAX_TOKENS)
         goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
         if done.error is not None:
             raise done.error
         self._account(brain, reply, conversation, live)
         self._finish = self._finish_of(reply, goes_on=goes_on)
+        goes_on = goes_on and not self._goes_in_circles(live, done)
         if goes_on:
             await self._end_step()
             conversation += history.exchange(
@@ -139,7 +157,7 @@ class Turn:
     async def _begin(self, brain: Brain) -> LiveMessage:
         """An empty assistant message; from here on a restart does not start these runs again."""
         now = int(self._with.clock.seconds())
-        begun = [BeginRun(run.id, now) for run in (self.run, *self.folded)]
+        begun = [BeginRun(run.id, now) for run in (self.run, *self.folded) if not run.is_errand]
         self._retire_live()
         self._results.clear()
         live, addition = self._with.transcript.assistant(self.session_id, brain.model.id, brain.config.id, begun)
@@ -147,13 +165,31 @@ class Turn:
         await self._with.transcript.add(addition)
         return live
 
-    async def _run_tools(self, brain: Brain, live: LiveMessage) -> Done:
+    def _offered(self, crew: Crew) -> Toolbox:
+        hidden = set(self._with.disabled_tools())
+        return self._with.toolbox.without(hidden if crew.interactive else hidden | FOR_INTERACTIVE_RUNS)
+
+    def _goes_in_circles(self, live: LiveMessage, done: Done) -> bool:
+        """A turn that repeats itself ends as if it were done, and says `tool_use` (R-LOOP-05)."""
+        self._signatures.append(loops.signature(live.calls, done.results))
+        return loops.is_loop(self._signatures)
+
+    async def _run_tools(self, brain: Brain, toolbox: Toolbox, live: LiveMessage, *, is_whole: bool) -> Done:
         if not live.calls:
             return Done(())
-        calls = live.calls
+        calls = await self._read(toolbox, live) if is_whole else live.calls
         self._mend_inputs(live)
         place = Place(self.session_id, MessageId(live.id), brain.model.supports_attachments, brain.model.name)
-        return await self._with.toolbox.run(calls, place, self._keep)
+        return await toolbox.run(calls, place, self._keep)
+
+    async def _read(self, toolbox: Toolbox, live: LiveMessage) -> list[ToolCall]:
+        """The calls as they are run: badly written ones are mended. What the token limit has cut off never is: half a
+        file must not be written."""
+        calls = [await toolbox.repaired(call) for call in live.calls]
+        for written, call in zip(live.calls, calls, strict=True):
+            if call != written:
+                live.replace_input(call.id, call.input)
+        return calls
 
     def _mend_inputs(self, live: LiveMessage) -> None:
         """What is no JSON object must not be stored: some providers refuse a past that holds it."""
@@ -217,7 +253,8 @@ class Turn:
             past, summary_id=summary_id, provider=brain.config.id, supports_images=brain.model.supports_attachments
         )
         system = system_turns(brain, crew.instructions)
-        return [*system, history.REMINDER, *turns, self._prompt_turn(self.run, brain)]
+        reminder = [] if self.run.is_errand else [history.REMINDER]
+        return [*system, *reminder, *turns, self._prompt_turn(self.run, brain)]
 
     def _prompt_turn(self, run: Run, brain: Brain) -> ModelTurn:
         prompt = run.prompt
@@ -235,7 +272,8 @@ class Turn:
 
     def _words_of(self, run: Run) -> Addition:
         message_id = self._with.transcript.new_id()
-        return self._with.transcript.user(run.prompt, message_id, [StartRun(run.id, message_id)])
+        started = [] if run.is_errand else [StartRun(run.id, message_id)]
+        return self._with.transcript.user(run.prompt, message_id, started)
 
     # The end
 
@@ -275,7 +313,7 @@ class Turn:
         """An assistant message, where the turn ended before it had one."""
         if self._live is not None:
             return []
-        begun = [BeginRun(self.run.id, int(self._with.clock.seconds()))]
+        begun = [] if self.run.is_errand else [BeginRun(self.run.id, int(self._with.clock.seconds()))]
         self._live, addition = self._with.transcript.assistant(self.session_id, *self._model_names(), begun)
         return [addition]
 

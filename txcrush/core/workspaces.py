@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from txcrush.core.agents import Agents
 from txcrush.core.events import EventLog
 from txcrush.core.observers import OneShot
+from txcrush.core.permissions import Desk
 from txcrush.core.presence import Claims
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
@@ -25,6 +26,7 @@ from txcrush.core.skills import Skills
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
 from txcrush.core.transcript import Transcript
+from txcrush.core.workbench import Kit
 from txcrush.model.errors import (
     BadRequest,
     ClientRetired,
@@ -74,6 +76,8 @@ class Workspace:
         transcript: Transcript,
         agents: Agents,
         titles: Titles,
+        permissions: Desk,
+        kit: Kit,
         claims: Claims,
         runs: Runs,
         summaries: Summaries,
@@ -83,7 +87,6 @@ class Workspace:
         self.path = request.path
         self.env = request.env
         self.channels = request.channels
-        self.skip_permissions = request.yolo
         self.settings = settings
         self.skills = skills
         self.store = store
@@ -92,6 +95,8 @@ class Workspace:
         self.transcript = transcript
         self.agents = agents
         self.titles = titles
+        self.permissions = permissions
+        self._kit = kit
         self.claims = claims
         self.runs = runs
         self.summaries = summaries
@@ -106,6 +111,7 @@ class Workspace:
         self.claims.stop()
         self.titles.stop()
         await self.runs.stop()
+        await self._kit.close()
         self.transcript.flush()
         await self.events.when_drained()
         self.events.end()

@@ -1,18 +1,16 @@
-"""Routes of permissions and questions.
-
-No tool of this version asks for anything, so nothing is ever pending: what is answered here is the truth about that.
-"""
+"""Routes of permissions and questions."""
 
 from msgspec import UNSET
 
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
 from txcrush.model.errors import BadRequest, DecodeFailed
+from txcrush.model.ids import PermissionId
+from txcrush.model.permissions import Verdict
 from txcrush.wire.requests import Answer, Grant, Skip
 
 WORKSPACE = "/v1/workspaces/<workspace_id>"
-ACTIONS = frozenset({"allow", "allow_session", "deny"})
-TYPED_TOOLS = frozenset({"bash", "edit", "write", "multiedit", "download", "fetch", "agentic_fetch", "view", "ls"})
+ACTIONS = frozenset(Verdict)
 UNRESOLVED = {"resolved": False}
 
 
@@ -24,25 +22,27 @@ class PermissionRoutes:
 
     @route("GET", f"{WORKSPACE}/permissions/skip")
     def skip(self, call: Call) -> Reply:
-        return json_reply({"skip": self._workspaces.get(call.workspace_id).skip_permissions})
+        return json_reply({"skip": self._workspaces.get(call.workspace_id).permissions.skip})
 
     @route("POST", f"{WORKSPACE}/permissions/skip", Skip)
     def set_skip(self, call: Call) -> Reply:
-        self._workspaces.get(call.workspace_id).skip_permissions = call.body.skip
+        self._workspaces.get(call.workspace_id).permissions.skip = call.body.skip
         return OK
 
     @route("POST", f"{WORKSPACE}/permissions/grant", Grant)
-    def grant(self, call: Call) -> Reply:
+    async def grant(self, call: Call) -> Reply:
+        """The first answer wins; of what the client sends back only the id counts."""
         check_params(call.body)
-        self._workspaces.get(call.workspace_id)
-        if call.body.action not in ACTIONS:
+        workspace = self._workspaces.get(call.workspace_id)
+        grant: Grant = call.body
+        if grant.action not in ACTIONS:
             raise BadRequest("invalid permission action")
-        return json_reply(UNRESOLVED)
+        permission_id = PermissionId("" if grant.permission is UNSET else grant.permission.id)
+        return json_reply({"resolved": await workspace.permissions.answer(permission_id, Verdict(grant.action))})
 
     @route("GET", f"{WORKSPACE}/permissions/pending")
     def pending(self, call: Call) -> Reply:
-        self._workspaces.get(call.workspace_id)
-        return json_reply([])
+        return json_reply(self._workspaces.get(call.workspace_id).permissions.pending())
 
     @route("POST", f"{WORKSPACE}/questions/answer", Answer)
     def answer(self, call: Call) -> Reply:

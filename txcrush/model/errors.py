@@ -170,6 +170,13 @@ class ListenFailed(CrushError):
     default = "cannot listen"
 
 
+class Refused(CrushError):
+    """A tool cannot do what the model asked for, in words for the model: it becomes an error result, and the turn goes
+    on. Any other `CrushError` of a tool fails the turn."""
+
+    code = "refused"
+
+
 class ProviderError(CrushError):
     """What a model provider answered instead of an answer.
 

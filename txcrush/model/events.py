@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from txcrush.model.ids import MessageId, RunId, SessionId, WorkspaceId
 from txcrush.model.messages import Message
+from txcrush.model.permissions import PermissionNotification, PermissionRequest
 from txcrush.model.sessions import FileVersion, Session
 
 
@@ -60,7 +61,16 @@ class ConfigChanged(Struct, frozen=True):
     workspace_id: WorkspaceId
 
 
-Payload: TypeAlias = Session | Message | FileVersion | RunComplete | AgentEvent | ConfigChanged
+Payload: TypeAlias = (
+    Session
+    | Message
+    | FileVersion
+    | RunComplete
+    | AgentEvent
+    | ConfigChanged
+    | PermissionRequest
+    | PermissionNotification
+)
 
 
 class Event(Struct, frozen=True):

@@ -36,3 +36,8 @@ class ToolOutput(Struct, frozen=True, kw_only=True):
     metadata: str = ""
     is_error: bool = False
     stop_turn: bool = False
+
+
+def denied(metadata: str = "") -> ToolOutput:
+    """What a call gives that nobody allowed. `metadata` lets clients still draw what was refused."""
+    return ToolOutput(content="User denied permission", metadata=metadata, is_error=True, stop_turn=True)

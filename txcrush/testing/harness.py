@@ -1,18 +1,18 @@
 """A whole server without a socket: real services over a store in memory, a scripted model and a clock of the test's."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from txcrush.core.events import EventLog, Frame
+from txcrush.core.events import Frame
 from txcrush.core.instructions import TITLE, Facts
 from txcrush.core.observers import OneShot
 from txcrush.core.opening import Edges, Opener
-from txcrush.core.sessions import Sessions
+from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
 from txcrush.model.errors import StorageFailed
@@ -24,6 +24,7 @@ from txcrush.ports import Store, StreamSink, Tool
 from txcrush.testing.memory_store import MemoryStore
 from txcrush.testing.scripted_provider import ScriptedProvider, Step
 from txcrush.wire.json import parse_object
+from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_event
 
@@ -152,7 +153,7 @@ class TitlesAside:
 
 
 class Harness:
-    """A server whose edges are fakes.
+    """A server whose edges are fakes. `tools` are the tools of every workspace, or a function that makes them.
 
     `provider` plays its script for every request but those for titles: each title is `A Title`. `stores` keeps the data
     directories: hand it to a second harness to see a restart. `opened` names them each time that one is opened.
@@ -163,7 +164,7 @@ class Harness:
         steps: Iterable[Step] = (),
         *,
         config: Config | None = None,
-        tools: Sequence[Tool] = (),
+        tools: Sequence[Tool] | Callable[[Workbench], Sequence[Tool]] = (),
         stores: dict[str, MemoryStore] | None = None,
         idle_exit_s: float | None = None,
     ) -> None:
@@ -213,8 +214,10 @@ class Harness:
             project_files=NoProjectFiles(),
             skill_files=self.skill_files,
             build_provider=lambda _config: TitlesAside(self.provider, "A Title"),
-            make_tools=self._make_tools,
+            make_kit=self._make_kit,
+            directory_of=succeed,
             parse_object=parse_object,
+            repair_object=lambda text: succeed(repaired_object(text)),
             encode_event=encode_event,
             frame=frame,
             clock=self.clock,
@@ -228,8 +231,9 @@ class Harness:
         ready = succeed(None) if self._opens is None else self._opens.when()
         return ready.addCallback(lambda _: self.stores.setdefault(data_dir, MemoryStore()))
 
-    def _make_tools(self, _sessions: Sessions, _events: EventLog) -> Sequence[Tool]:
-        return self._tools
+    def _make_kit(self, bench: Workbench) -> Kit:
+        made = self._tools(bench) if callable(self._tools) else self._tools
+        return Kit(tuple(made))
 
     def _stop(self) -> None:
         self.stopped += 1

@@ -81,6 +81,15 @@ def parse_object(text: str) -> dict[str, object]:
     return _without_surrogates(value) if "\\u" in text else value
 
 
+def is_json(text: str) -> bool:
+    """Whether the text is one JSON value of any kind."""
+    try:
+        _decoder.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 

@@ -1,0 +1,39 @@
+"""What a workspace gives its tools, and what they give back."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred, succeed
+
+from txcrush.core.events import EventLog
+from txcrush.core.instructions import Facts
+from txcrush.core.permissions import Desk
+from txcrush.core.sessions import Sessions
+from txcrush.core.subagents import SubAgents
+from txcrush.model.config import Config
+from txcrush.ports import Store, Tool
+
+
+class Workbench(Struct, frozen=True, kw_only=True):
+    """The services and facts that the tools of one workspace work with. `path` is the workspace's directory, which
+    relative paths are resolved against; `data_dir` holds its database; `facts` gives those of a working directory."""
+
+    path: str
+    data_dir: str
+    config: Callable[[], Config]
+    store: Store
+    events: EventLog
+    sessions: Sessions
+    permissions: Desk
+    subagents: SubAgents
+    facts: Callable[[str], Facts]
+
+
+class Kit(Struct, frozen=True):
+    """The tools of one workspace. `close` ends what they left running; it is called once the last run has ended."""
+
+    tools: tuple[Tool, ...]
+    close: Callable[[], Deferred[None]] = lambda: succeed(None)
+
+
+MakeKit = Callable[[Workbench], Kit]
