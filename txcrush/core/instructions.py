@@ -82,6 +82,14 @@ def _place(facts: Facts) -> str:
     )
 
 
+def resumed_request(prompt: str) -> str:
+    """What a turn goes on with after it was summed up; always the user's own words, however often that happens."""
+    return (
+        "The conversation got too long and was summed up; the summary is all that is left of it. Go on with the work "
+        f"from there. This is what the user asked for: `{prompt}`"
+    )
+
+
 def title_request(prompt: str) -> str:
     return f"Give a short title to a conversation that begins like this:\n\n{prompt}\n\n<think>\n\n</think>"
 

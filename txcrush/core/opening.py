@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.agents import Agents
 from txcrush.core.endings import Endings, TurnOf
+from txcrush.core.equipment import Equipment
 from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk, DirectoryOf
@@ -23,7 +24,7 @@ from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
 from txcrush.core.toolbox import ParseObject, RepairObject, Toolbox
 from txcrush.core.transcript import Transcript
-from txcrush.core.turn import Equipment, Turn
+from txcrush.core.turn import Turn
 from txcrush.core.workbench import MakeKit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed, NoDataDirectory
@@ -178,6 +179,7 @@ class Opener:
             titles=Titles(sessions, edges.clock),
             clock=edges.clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
+            sums_up=lambda: not settings.config.options.disable_auto_summarize,
         )
 
     def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:

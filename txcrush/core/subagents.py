@@ -15,12 +15,13 @@ from twisted.logger import Logger
 from txcrush.core import run_events
 from txcrush.core.agents import Agents, Crew
 from txcrush.core.endings import failed, judged
+from txcrush.core.equipment import Equipment
 from txcrush.core.observers import apart
 from txcrush.core.permissions import Desk
 from txcrush.core.queue import UNTRACKED
 from txcrush.core.run import BY_USER, Cancellation, Run
 from txcrush.core.toolbox import Toolbox
-from txcrush.core.turn import Equipment, Turn
+from txcrush.core.turn import Turn
 from txcrush.model.config import Model, SelectedModel
 from txcrush.model.errors import CrushError, Failed, Refused, StorageFailed
 from txcrush.model.ids import RunId, SessionId

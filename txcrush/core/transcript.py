@@ -20,7 +20,7 @@ STOP = Finish(FinishReason.STOP, 0)
 
 
 class Addition(Struct, frozen=True):
-    """A message to be made: what to write, and what to publish after that. It is counted already."""
+    """A message to be made or taken back: what to write, and what to publish after that. It is counted already."""
 
     changes: tuple[StoreChange, ...]
     events: tuple[Event, ...]
@@ -41,7 +41,7 @@ class Transcript:
         return MessageId(self._new_id())
 
     def add(self, addition: Addition) -> Deferred[None]:
-        """Store the message and show it; fires when that is done."""
+        """Write it and show it; fires when that is done."""
         return self._events.commit(addition.changes, addition.events)
 
     def user(self, prompt: Prompt, message_id: MessageId, changes: Sequence[StoreChange] = ()) -> Addition:
@@ -84,13 +84,13 @@ class Transcript:
         """Nobody writes in the message any more."""
         self._live.pop(MessageId(live.id), None)
 
-    def delete(self, live: LiveMessage) -> Deferred[None]:
-        """Take a live message back."""
+    def deletion(self, live: LiveMessage) -> Addition:
+        """Take a live message back; it is no longer counted."""
         live.discard()
         self.ended(live)
         message = live.snapshot()
-        changes = [DeleteMessage(message.id), *self._sessions.counted(message.session_id, -1)]
-        return self._events.commit(changes, [message_event(message, Change.DELETED)])
+        counted = self._sessions.counted(message.session_id, -1)
+        return Addition((DeleteMessage(message.id), *counted), (message_event(message, Change.DELETED),))
 
     def flush(self) -> None:
         """Hand everything that grew to the store, whose reads see every write before them."""

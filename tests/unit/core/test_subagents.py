@@ -121,12 +121,12 @@ class Errands(SubAgentCase):
     def test_r_sub_07_what_the_children_cost_is_added_to_the_caller(self) -> None:
         self.send('{"prompt":"one"}', '{"prompt":"two"}')
         for _ in range(2):
-            self.provider.add("found", usage=Usage(input=1_000_000, output=0, total=1_000_000))
-        self.provider.add("done", usage=Usage(input=500_000, output=0, total=500_000))
+            self.provider.add("found", usage=Usage(input=100_000, output=0, total=100_000))
+        self.provider.add("done", usage=Usage(input=50_000, output=0, total=50_000))
         self.talk.prompt("where is it?")
         titled, asked = 30e-6 + 2 * 5e-6, 10e-6 + 2 * 5e-6
-        self.assertAlmostEqual(self.talk.workspace.sessions.get(self.talk.session_id).cost, 2.5 + titled + asked)
-        self.assertEqual([child.cost for child in self.children], [1.0, 1.0])
+        self.assertAlmostEqual(self.talk.workspace.sessions.get(self.talk.session_id).cost, 0.25 + titled + asked)
+        self.assertEqual([child.cost for child in self.children], [0.1, 0.1])
 
     def test_r_sub_08_a_cost_that_cannot_be_added_is_logged_and_the_output_is_returned(self) -> None:
         self.send()
