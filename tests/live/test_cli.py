@@ -199,7 +199,7 @@ async def test_one_that_is_told_to_end_leaves_the_run_to_the_server(short_path: 
         await running.when_shown("partial")
         running.transport.signalProcess(signal.SIGTERM)
         assert await running.when_ended() == 130
-        assert (exchange.gone, "the run goes on; come back with: txcrush run --session" in running.err) == (False, True)
+        assert (exchange.gone, "the run goes on; come back with: txcrush attach" in running.err) == (False, True)
         stream = await live.client.stream(await live.client.join(live.project))
         exchange.text(" and whole")
         exchange.finish()
@@ -327,3 +327,51 @@ async def test_wrong_usage_and_missing_servers_are_told_apart(short_path: Path) 
 def at(live: LiveServer) -> tuple[str, ...]:
     """The options that name a server and its project."""
     return ("--host", f"unix://{live.socket}", "--cwd", live.project)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_attached_terminal_sees_the_run_of_another_and_outlives_its_leaving(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        exchange.head()
+        exchange.text("partial")
+        await running.when_shown("partial")
+        watching = begin(short_path, "attach", *at(live), "--until-idle")
+        await watching.when_shown("partial")
+        assert "> go" in watching.err
+        running.transport.signalProcess(signal.SIGTERM)
+        await running.when_ended()
+        exchange.text(" and whole")
+        exchange.finish()
+        exchange.done()
+        assert (await watching.when_ended(), watching.out) == (0, "partial and whole\n")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_attached_terminal_cancels_the_run_of_another(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        exchange.head()
+        exchange.text("partial")
+        watching = begin(short_path, "attach", *at(live), "--until-idle")
+        await watching.when_shown("partial")
+        watching.transport.signalProcess(signal.SIGINT)
+        await exchange.when_gone()
+        assert await gatherResults([watching.when_ended(), running.when_ended()]) == [130, 130]
+
+
+@pytest_twisted.ensureDeferred
+async def test_sessions_lists_those_of_the_project(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        empty = await txcrush(short_path, "sessions", *at(live))
+        assert (empty.status, empty.out) == (0, "no sessions here yet\n"), empty.err
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        busy = await txcrush(short_path, "sessions", *at(live))
+        assert busy.out.startswith("* "), busy.out
+        exchange.reply("done")
+        await running.when_ended()
+        listed = await txcrush(short_path, "sessions", "--json", *at(live))
+        assert '"message_count":2' in listed.out, listed.out

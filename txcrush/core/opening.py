@@ -132,7 +132,7 @@ class Opener:
                 sessions=sessions,
                 permissions=desk,
                 subagents=SubAgents(
-                    equipment, agents, desk, edges.new_id, self._toolbox, lambda caller: runs.cancellation(caller)
+                    equipment, agents, edges.new_id, self._toolbox, lambda caller: runs.cancellation(caller)
                 ),
                 facts=edges.facts,
             )

@@ -17,7 +17,6 @@ from txcrush.core.agents import Agents, Crew
 from txcrush.core.endings import failed, judged
 from txcrush.core.equipment import Equipment
 from txcrush.core.observers import apart
-from txcrush.core.permissions import Desk
 from txcrush.core.queue import UNTRACKED
 from txcrush.core.run import BY_USER, Cancellation, Run
 from txcrush.core.toolbox import Toolbox
@@ -38,8 +37,7 @@ log = Logger()
 class Errand(Struct, frozen=True, kw_only=True):
     """What is to be done, with which tools, and under which title clients find it.
 
-    `slot` names the model that does it. An `announced` errand is told of by a `run_complete` of its own; in an
-    `approved` one nothing is asked but what is guarded.
+    `slot` names the model that does it. An `announced` errand is told of by a `run_complete` of its own.
     """
 
     prompt: str
@@ -48,7 +46,6 @@ class Errand(Struct, frozen=True, kw_only=True):
     tools: tuple[Tool, ...]
     slot: str = "large"
     announced: bool = False
-    approved: bool = False
 
 
 class _Hired:
@@ -75,7 +72,6 @@ class SubAgents:
         self,
         equipment: Equipment,
         agents: Agents,
-        permissions: Desk,
         new_id: NewId,
         make_toolbox: Callable[[Iterable[Tool]], Toolbox],
         why: Callable[[SessionId], Cancellation | None],
@@ -83,7 +79,6 @@ class SubAgents:
         self._with = equipment
         self._sessions = equipment.sessions
         self._agents = agents
-        self._permissions = permissions
         self._clock = equipment.clock
         self._new_id = new_id
         self._make_toolbox = make_toolbox
@@ -116,10 +111,7 @@ class SubAgents:
         session_id = SessionId(f"{use.message_id}$${use.call.id}")
         if self._sessions.exists(session_id):
             raise Failed(f"the model has used the call id {use.call.id} twice in one message")
-        session = await self._sessions.create(errand.title, session_id=session_id, parent=use.session_id)
-        if errand.approved:
-            self._permissions.approve_all(session_id)
-        return session
+        return await self._sessions.create(errand.title, session_id=session_id, parent=use.session_id)
 
     def _run_in(self, session: Session, prompt: str) -> Run:
         record = RunRecord(
