@@ -115,10 +115,10 @@ class Turn:
         live.reasoning_ended()
         done = await self._run_tools(brain, toolbox, live, is_whole=reply.finish != FinishReason.MAX_TOKENS)
         goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
-        if done.error is not None:
-            raise done.error
         self._account(brain, reply, conversation, live)
         self._finish = self._finish_of(reply, goes_on=goes_on)
+        if done.error is not None:
+            raise done.error
         goes_on = goes_on and not self._goes_in_circles(live, done)
         if goes_on:
             await self._end_step()

@@ -269,7 +269,7 @@ class Failing(TurnCase):
         self.assertEqual(self.talk.lines()[1:], ["assistant:  [error]", "tool: c1 the tool is broken"])
         self.assertEqual(now(run.when_ended()).error, "the tool is broken")
 
-    def test_a_step_that_a_tool_fails_adds_nothing_to_what_the_steps_before_have_cost(self) -> None:
+    def test_a_step_that_a_tool_fails_was_paid_for_all_the_same(self) -> None:
         self.provider.add(Call("c1", "look"))
         self.provider.add(Call("c2", "look"))
         self.talk.prompt("hi")
@@ -277,7 +277,7 @@ class Failing(TurnCase):
         before = self.talk.workspace.sessions.get(self.talk.session_id).cost
         self.tool.fail("c2", Failed("broken"))
         (stored,) = now(self.talk.store.sessions())
-        self.assertEqual((stored.cost, before > 0), (before, True))
+        self.assertGreater(stored.cost, before)
 
     def test_the_error_of_the_last_try_counts(self) -> None:
         for _ in range(4):

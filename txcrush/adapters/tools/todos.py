@@ -7,7 +7,6 @@ from typing import Protocol
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from txcrush.model.errors import Failed
 from txcrush.model.ids import SessionId
 from txcrush.model.sessions import Session, Todo, TodoStatus
 from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
@@ -72,7 +71,7 @@ class Todos:
         self._encode = encode
 
     def run(self, use: ToolUse) -> "Deferred[ToolOutput]":
-        """Replaces the list; nothing is saved where an item is not as it should be. An unknown status ends the turn."""
+        """Replaces the list; nothing is saved where an item is not as it should be."""
         return Deferred.fromCoroutine(self._run(use))
 
     async def _run(self, use: ToolUse) -> ToolOutput:
@@ -86,8 +85,7 @@ class Todos:
 
 
 def read(value: object) -> tuple[Todo, ...]:
-    """The list as the model wrote it. Raises ValueError with what is wrong, and `Failed` for an unknown status
-    (R-SESS-06)."""
+    """The list as the model wrote it. Raises ValueError with what is wrong."""
     if not isinstance(value, list):
         raise ValueError("invalid parameters: todos must be a list")
     return tuple(_item(item) for item in value)
@@ -100,7 +98,7 @@ def _item(item: object) -> Todo:
     if not all(isinstance(text, str) for text in (content, status, active_form)):
         raise ValueError("invalid parameters: content, status and active_form of a todo are texts")
     if status not in {known.value for known in TodoStatus}:
-        raise Failed(f'invalid status "{status}" for todo "{content}"')
+        raise ValueError(f'invalid status "{status}" for todo "{content}"')
     return Todo(content, TodoStatus(status), active_form)
 
 
