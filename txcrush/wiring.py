@@ -171,6 +171,7 @@ def build_server(
         new_id=_new_id,
         facts=_facts,
         graces=(settings.create_grace_s, settings.detach_grace_s),
+        unanswered=settings.unanswered,
     )
     workspaces = Workspaces(
         Opener(edges),

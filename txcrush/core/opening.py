@@ -6,11 +6,14 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.agents import Agents
+from txcrush.core.desk_book import DeskBook
 from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk, DirectoryOf
+from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
+from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
 from txcrush.core.runs import Runs
@@ -24,8 +27,9 @@ from txcrush.core.transcript import Transcript
 from txcrush.core.turn import Equipment, Turn
 from txcrush.core.workbench import Kit, MakeKit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
+from txcrush.model.desk import Answerer, Settler, Unanswered
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed
-from txcrush.model.ids import WorkspaceId
+from txcrush.model.ids import SessionId, WorkspaceId
 from txcrush.model.storage import StoreHead
 from txcrush.ports import (
     BuildProvider,
@@ -47,7 +51,8 @@ stored, and no number may come twice."""
 class Edges(Struct, frozen=True):
     """What the core needs from the edges to open workspaces; `wiring.py` fills it in.
 
-    `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds.
+    `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
+    `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own.
     """
 
     open_store: OpenStore
@@ -64,6 +69,7 @@ class Edges(Struct, frozen=True):
     new_id: NewId
     facts: Callable[[str], Facts]
     graces: tuple[float, float]
+    unanswered: Unanswered = Unanswered()
 
 
 class Opener:
@@ -109,10 +115,14 @@ class Opener:
         edges, head = self._edges, store.head()
         events = EventLog(store, edges.encode_event, edges.frame, edges.clock, head.seq + SEQ_GAP)
         sessions = Sessions(events, edges.clock, edges.new_id, await store.sessions())
+        book = DeskBook(store, events, edges.clock, edges.new_id)
+        await book.interrupt()
         waiting = await Recovery(store, events, sessions, edges.clock, edges.new_id).recover()
         skills = self._skills(request, settings)
         await skills.refresh()
-        desk = self._desk(request, settings, events)
+        policies = await self._policies(workspace_id, request, store, events, sessions, book)
+        desk = self._desk(request, settings, events, book, policies)
+        questions = Questions(events, book, policies, edges.clock, edges.new_id)
         kit = edges.make_kit(
             Workbench(
                 path=request.path,
@@ -122,6 +132,7 @@ class Opener:
                 events=events,
                 sessions=sessions,
                 permissions=desk,
+                questions=questions,
             )
         )
         equipment = self._equipment(request, settings, skills, store, events, sessions, kit)
@@ -139,6 +150,7 @@ class Opener:
             agents=equipment.agents,
             titles=equipment.titles,
             permissions=desk,
+            questions=questions,
             kit=kit,
             claims=Claims(edges.clock, *edges.graces, when_idle),
             runs=runs,
@@ -169,12 +181,37 @@ class Opener:
             disabled_tools=lambda: settings.config.options.disabled_tools,
         )
 
-    def _desk(self, request: WorkspaceRequest, settings: WorkspaceSettings, events: EventLog) -> Desk:
+    async def _policies(
+        self,
+        workspace_id: WorkspaceId,
+        request: WorkspaceRequest,
+        store: Store,
+        events: EventLog,
+        sessions: Sessions,
+        book: DeskBook,
+    ) -> Policies:
+        def parent_of(session_id: SessionId) -> SessionId:
+            return sessions.get(session_id).parent_session_id if sessions.exists(session_id) else SessionId("")
+
+        stored = await store.policies()
+        policies = Policies(workspace_id, events, book, self._edges.unanswered, parent_of, stored)
+        await policies.switch(request.yolo, Answerer(Settler.CLIENT, request.client_id))
+        return policies
+
+    def _desk(
+        self,
+        request: WorkspaceRequest,
+        settings: WorkspaceSettings,
+        events: EventLog,
+        book: DeskBook,
+        policies: Policies,
+    ) -> Desk:
         def allowed() -> tuple[str, ...]:
             permissions = settings.config.permissions
             return permissions.allowed_tools if permissions else ()
 
-        return Desk(events, self._edges.new_id, allowed, self._edges.directory_of, skip=request.yolo)
+        edges = self._edges
+        return Desk(request.path, events, book, policies, edges.clock, allowed, edges.directory_of)
 
     def _skills(self, request: WorkspaceRequest, settings: WorkspaceSettings) -> Skills:
         return Skills(

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.events import EventLog
 from txcrush.core.permissions import Desk
+from txcrush.core.questions import Questions
 from txcrush.core.sessions import Sessions
 from txcrush.model.config import Config
 from txcrush.ports import Store, Tool
@@ -23,6 +24,7 @@ class Workbench(Struct, frozen=True, kw_only=True):
     events: EventLog
     sessions: Sessions
     permissions: Desk
+    questions: Questions
 
 
 class Kit(Struct, frozen=True):

@@ -50,7 +50,8 @@ class EventRoutes:
 
     @route("GET", "/v1/workspaces/<workspace_id>/events", stream=True)
     async def events(self, call: Call) -> None:
-        """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by."""
+        """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by. What waits for an
+        answer is state, not a moment: it comes first."""
         client_id = query_client_id(call)
         workspace = self._workspaces.get(call.workspace_id)
         if call.request.method == b"HEAD":
@@ -60,7 +61,10 @@ class EventRoutes:
         workspace.events.subscribe(reader)
         workspace.claims.attach(client_id)
         try:
-            await reader.run()
+            ended = reader.run()
+            for frame in workspace.open_frames():
+                reader.deliver(frame)
+            await ended
         finally:
             workspace.events.unsubscribe(reader)
             workspace.claims.detach(client_id)

@@ -15,6 +15,7 @@ from txcrush.core.opening import Edges, Opener
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.model.desk import parse_unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import ClientId
 from txcrush.model.messages import FinishReason
@@ -166,6 +167,7 @@ class Harness:
         tools: Sequence[Tool] | Callable[[Workbench], Sequence[Tool]] = (),
         stores: dict[str, MemoryStore] | None = None,
         idle_exit_s: float | None = None,
+        unanswered: str = "ask",
     ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW_S)
@@ -177,6 +179,7 @@ class Harness:
         self.opened: list[str] = []
         self._opens: OneShot[None] | None = None
         self._tools = tools
+        self._unanswered = parse_unanswered(unanswered)
         server = next(_servers)
         self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
         self.workspaces = Workspaces(
@@ -222,6 +225,7 @@ class Harness:
             new_id=lambda: next(self._ids),
             facts=lambda path: Facts(path, "test", "1/2/2027"),
             graces=(30.0, 10.0),
+            unanswered=self._unanswered,
         )
 
     def _open_store(self, data_dir: str) -> Deferred[Store]:

@@ -1,5 +1,6 @@
 """All built-in tools of a workspace."""
 
+from txcrush.adapters.tools.question import AskQuestions
 from txcrush.adapters.tools.todos import Todos
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.wire.json import encode_text
@@ -9,4 +10,4 @@ class Palette:
     """Makes the tools of each workspace from what the whole server shares; a `MakeKit`."""
 
     def __call__(self, bench: Workbench) -> Kit:
-        return Kit((Todos(bench.sessions, encode_text),))
+        return Kit((Todos(bench.sessions, encode_text), AskQuestions(bench.questions)))
