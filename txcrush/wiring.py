@@ -34,6 +34,7 @@ from txcrush.core.observers import OneShot
 from txcrush.core.opening import Edges, Opener
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
+from txcrush.http.callers import Callers
 from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
@@ -203,14 +204,15 @@ def route_families(
     replaceable: bool = False,
 ) -> list[object]:
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
+    callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces, clock),
         PromptRoutes(workspaces, clock),
         AgentRoutes(workspaces),
-        EventRoutes(workspaces, clock),
-        PermissionRoutes(workspaces),
+        EventRoutes(workspaces, clock, callers),
+        PermissionRoutes(workspaces, callers),
         ConfigRoutes(workspaces, _visible),
         ProjectRoutes(workspaces, project_files),
         SkillRoutes(workspaces, skill_files),

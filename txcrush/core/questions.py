@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 
-from txcrush.core.desk_book import BY_RESTART, DeskBook, batch_settled
+from txcrush.core.desk_book import BY_RESTART, DeskBook, batch_settled, shortened
 from txcrush.core.events import EventLog
 from txcrush.core.observers import OneShot
 from txcrush.core.permissions import BY_CANCEL, BY_POLICY
@@ -161,7 +161,7 @@ class Questions:
         del self._waiting[one.batch.id]
         entry = self._book.settled(one.entry, outcome, who)
         if end.answers is not None:
-            entry = replace(entry, subject={**entry.subject, "answers": to_builtins(end.answers)})
+            entry = replace(entry, subject={**entry.subject, "answers": shortened(to_builtins(end.answers))})
         try:
             await self._events.commit([PutDeskEntry(entry)], self._closing(one))
         except Exception:

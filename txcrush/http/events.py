@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from txcrush.core.events import Frame
 from txcrush.core.workspaces import Workspaces
+from txcrush.http.callers import Callers
 from txcrush.http.client_ids import query_client_id
 from txcrush.http.routing import Call, route
 from txcrush.http.sending import Sender
@@ -44,8 +45,9 @@ log = Logger()
 class EventRoutes:
     """The one route of the stream."""
 
-    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+    def __init__(self, workspaces: Workspaces, clock: Clock, callers: Callers) -> None:
         self._workspaces = workspaces
+        self._callers = callers
         self._clock = clock
 
     @route("GET", "/v1/workspaces/<workspace_id>/events", stream=True)
@@ -64,7 +66,8 @@ class EventRoutes:
             ended = reader.run()
             for frame in workspace.open_frames():
                 reader.deliver(frame)
-            await ended
+            with self._callers.streaming(call, client_id):
+                await ended
         finally:
             workspace.events.unsubscribe(reader)
             workspace.claims.detach(client_id)

@@ -1,15 +1,14 @@
 """Routes of the desk: permissions, questions, policies, and the audit trail."""
 
 from msgspec import UNSET
-from twisted.internet.address import UNIXAddress
 
 from txcrush.core.permissions import Desk
 from txcrush.core.workspaces import Workspace, Workspaces
-from txcrush.http.client_ids import query_client_id
+from txcrush.http.callers import Callers
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.model.desk import Answerer, Settler, Unanswered, parse_unanswered
+from txcrush.model.desk import Unanswered, parse_unanswered
 from txcrush.model.errors import BadRequest, DecodeFailed
-from txcrush.model.ids import BatchId, ClientId, PermissionId, SessionId
+from txcrush.model.ids import BatchId, PermissionId, SessionId
 from txcrush.model.permissions import Verdict
 from txcrush.model.questions import QuestionAnswer
 from txcrush.wire.json import encode_body
@@ -29,8 +28,9 @@ LONGEST_PAGE = 1000
 class PermissionRoutes:
     """One route family."""
 
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(self, workspaces: Workspaces, callers: Callers) -> None:
         self._workspaces = workspaces
+        self._callers = callers
 
     @route("GET", f"{WORKSPACE}/permissions/skip")
     def skip(self, call: Call) -> Reply:
@@ -38,7 +38,7 @@ class PermissionRoutes:
 
     @route("POST", f"{WORKSPACE}/permissions/skip", Skip)
     async def set_skip(self, call: Call) -> Reply:
-        await self._desk(call).policies.switch(call.body.skip, answerer(call))
+        await self._desk(call).policies.switch(call.body.skip, self._callers.answerer(call))
         return OK
 
     @route("POST", f"{WORKSPACE}/permissions/grant", Grant)
@@ -50,7 +50,7 @@ class PermissionRoutes:
         if grant.action not in ACTIONS:
             raise BadRequest("invalid permission action")
         permission_id = PermissionId("" if grant.permission is UNSET else grant.permission.id)
-        resolved = await desk.answer(permission_id, Verdict(grant.action), answerer(call))
+        resolved = await desk.answer(permission_id, Verdict(grant.action), self._callers.answerer(call))
         return await _resolution(desk, permission_id, resolved=resolved)
 
     @route("GET", f"{WORKSPACE}/permissions/pending")
@@ -79,7 +79,7 @@ class PermissionRoutes:
         unanswered = None if body.unanswered is UNSET else _unanswered(body.unanswered)
         skip = None if body.skip is UNSET else body.skip
         policies = workspace.permissions.policies
-        await policies.set(call.session_id, answerer(call), unanswered=unanswered, skip=skip)
+        await policies.set(call.session_id, self._callers.answerer(call), unanswered=unanswered, skip=skip)
         return json_reply(_policy(workspace, call.session_id))
 
     @route("POST", f"{WORKSPACE}/questions/answer", Answer)
@@ -88,7 +88,7 @@ class PermissionRoutes:
         body: Answer = call.body
         batch_id = BatchId(body.batch_request_id)
         answers = [_answer(response) for response in body.responses]
-        resolved = await workspace.questions.answer(batch_id, answers, answerer(call))
+        resolved = await workspace.questions.answer(batch_id, answers, self._callers.answerer(call))
         return await _resolution(workspace.permissions, batch_id, resolved=resolved)
 
     @route("POST", f"{WORKSPACE}/questions/cancel")
@@ -96,7 +96,7 @@ class PermissionRoutes:
         """The query may name a batch; the reference's client names none."""
         workspace = self._workspaces.get(call.workspace_id)
         batch_id = BatchId(call.query("batch_request_id"))
-        resolved = await workspace.questions.cancel(batch_id, answerer(call))
+        resolved = await workspace.questions.cancel(batch_id, self._callers.answerer(call))
         return await _resolution(workspace.permissions, batch_id, resolved=resolved)
 
     @route("GET", f"{WORKSPACE}/questions/pending")
@@ -105,13 +105,6 @@ class PermissionRoutes:
 
     def _desk(self, call: Call) -> Desk:
         return self._workspaces.get(call.workspace_id).permissions
-
-
-def answerer(call: Call) -> Answerer:
-    """Who asks for this, as far as is known: the query's `client_id`, where it has one, and the way the request came.
-    Raises `BadRequest` for an id that is none."""
-    client_id = query_client_id(call) if call.query("client_id") else ClientId("")
-    return Answerer(Settler.CLIENT, client_id, "unix" if isinstance(call.request.getHost(), UNIXAddress) else "tcp")
 
 
 async def _resolution(desk: Desk, entry_id: str, *, resolved: bool) -> Reply:
