@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from txcrush.model.config import Config, ProviderConfig
+from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.events import Event, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
@@ -78,6 +79,19 @@ class Store(Protocol):
 
     def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
         """The files that the session has read, latest first."""
+
+    def desk_entry(self, entry_id: str) -> "Deferred[DeskEntry | None]":
+        """One entry of the desk's book, or None."""
+
+    def desk_entries(self, session_id: SessionId | None, before: str, limit: int) -> "Deferred[list[DeskEntry]]":
+        """The desk's book, of one session or (None) whole: the newest first, at most `limit`. `before` is the id of an
+        entry, which those that are wanted are older than; empty or unknown: from the newest on."""
+
+    def pending_desk_entries(self) -> "Deferred[list[DeskEntry]]":
+        """Every entry that is not settled, oldest first."""
+
+    def policies(self) -> "Deferred[list[SessionPolicy]]":
+        """The policies of all sessions that have one."""
 
     def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
         """Logged events with a larger number, in order, at most `limit`.

@@ -28,12 +28,14 @@ from txcrush.adapters.providers import ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
 from txcrush.adapters.tools.palette import Palette
+from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
 from txcrush.core.observers import OneShot
-from txcrush.core.opening import Edges, Opener
+from txcrush.core.opening import Opener
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
+from txcrush.http.callers import Callers
 from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
@@ -174,6 +176,7 @@ def build_server(
         new_id=_new_id,
         facts=_facts,
         graces=(settings.create_grace_s, settings.detach_grace_s),
+        unanswered=settings.unanswered,
     )
     workspaces = Workspaces(
         Opener(edges),
@@ -206,14 +209,15 @@ def route_families(
 ) -> list[object]:
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
     generations = Generations()
+    callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces, clock),
         PromptRoutes(workspaces, clock, generations),
         AgentRoutes(workspaces, generations),
-        EventRoutes(workspaces, clock),
-        PermissionRoutes(workspaces),
+        EventRoutes(workspaces, clock, callers),
+        PermissionRoutes(workspaces, callers),
         ConfigRoutes(workspaces, _visible),
         ProjectRoutes(workspaces, project_files),
         SkillRoutes(workspaces, skill_files),

@@ -110,6 +110,10 @@ class EventLog:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.pop(subscriber, None)
 
+    def again(self, events: Sequence[Event]) -> list[Frame]:
+        """What a new reader is sent of what has been published already. The numbers are of no use to anybody else."""
+        return [Frame(-number, self.frame(self.encode(event))) for number, event in enumerate(events, 1)]
+
     @property
     def subscribers(self) -> int:
         return len(self._subscribers)

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
+from txcrush.core.questions import Questions
 from txcrush.core.sessions import Sessions
 from txcrush.core.subagents import SubAgents
 from txcrush.model.config import Config
@@ -27,6 +28,7 @@ class Workbench(Struct, frozen=True, kw_only=True):
     permissions: Desk
     subagents: SubAgents
     facts: Callable[[str], Facts]
+    questions: Questions
 
 
 class Kit(Struct, frozen=True):

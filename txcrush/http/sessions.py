@@ -57,6 +57,7 @@ class SessionRoutes:
         workspace.sessions.get(call.session_id)
         await workspace.runs.empty(call.session_id)
         await workspace.sessions.delete(call.session_id)
+        workspace.permissions.forget(call.session_id)
         return OK
 
     @route("GET", f"{SESSION}/messages")

@@ -8,6 +8,7 @@ from msgspec import Struct
 from txcrush.model.ids import MessageId, RunId, SessionId, WorkspaceId
 from txcrush.model.messages import Message
 from txcrush.model.permissions import PermissionNotification, PermissionRequest
+from txcrush.model.questions import QuestionBatch, QuestionNotification
 from txcrush.model.sessions import FileVersion, Session
 
 
@@ -57,8 +58,14 @@ class AgentEvent(Struct, frozen=True, kw_only=True):
     session_title: str = ""
 
 
-class ConfigChanged(Struct, frozen=True):
+class ConfigChanged(Struct, frozen=True, omit_defaults=True):
+    """Something of the workspace was set. Of a desk's policy the event says what it is now; `session_id` where it is
+    that of one session."""
+
     workspace_id: WorkspaceId
+    session_id: SessionId = SessionId("")
+    skip: bool | None = None
+    unanswered: str = ""
 
 
 Payload: TypeAlias = (
@@ -70,6 +77,8 @@ Payload: TypeAlias = (
     | ConfigChanged
     | PermissionRequest
     | PermissionNotification
+    | QuestionBatch
+    | QuestionNotification
 )
 
 

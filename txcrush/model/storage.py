@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.events import LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
@@ -72,6 +73,18 @@ class MarkRead(Struct, frozen=True):
     at: int
 
 
+class PutDeskEntry(Struct, frozen=True):
+    """Create the entry of the desk's book or replace it. It outlives its session."""
+
+    entry: DeskEntry
+
+
+class PutPolicy(Struct, frozen=True):
+    """Set the session's policy; it goes with the session."""
+
+    policy: SessionPolicy
+
+
 StoreChange: TypeAlias = (
     PutSession
     | DeleteSession
@@ -83,6 +96,8 @@ StoreChange: TypeAlias = (
     | AppendEvent
     | PutFileVersion
     | MarkRead
+    | PutDeskEntry
+    | PutPolicy
 )
 
 

@@ -8,13 +8,15 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
+from txcrush.core.edges import Edges
 from txcrush.core.events import Frame
 from txcrush.core.instructions import TITLE, Facts
 from txcrush.core.observers import OneShot
-from txcrush.core.opening import Edges, Opener
+from txcrush.core.opening import Opener
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.model.desk import parse_unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import ClientId
 from txcrush.model.messages import FinishReason
@@ -167,6 +169,7 @@ class Harness:
         tools: Sequence[Tool] | Callable[[Workbench], Sequence[Tool]] = (),
         stores: dict[str, MemoryStore] | None = None,
         idle_exit_s: float | None = None,
+        unanswered: str = "ask",
     ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW_S)
@@ -178,6 +181,7 @@ class Harness:
         self.opened: list[str] = []
         self._opens: OneShot[None] | None = None
         self._tools = tools
+        self._unanswered = parse_unanswered(unanswered)
         server = next(_servers)
         self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
         self.workspaces = Workspaces(
@@ -224,6 +228,7 @@ class Harness:
             new_id=lambda: next(self._ids),
             facts=lambda path: Facts(path, "test", "1/2/2027"),
             graces=(30.0, 10.0),
+            unanswered=self._unanswered,
         )
 
     def _open_store(self, data_dir: str) -> Deferred[Store]:

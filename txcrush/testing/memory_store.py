@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
+from txcrush.model.desk import DeskEntry, SessionPolicy, Settlement
 from txcrush.model.errors import CursorTooOld, StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
@@ -23,8 +24,10 @@ from txcrush.model.storage import (
     DeleteSession,
     EndRun,
     MarkRead,
+    PutDeskEntry,
     PutFileVersion,
     PutMessage,
+    PutPolicy,
     PutSession,
     ReadMark,
     StartRun,
@@ -46,6 +49,8 @@ class _Tables:
     files: dict[str, FileVersion] = field(default_factory=dict)
     read_at: dict[tuple[SessionId, str], int] = field(default_factory=dict)
     runs: dict[RunId, RunRecord] = field(default_factory=dict)
+    desk: dict[str, DeskEntry] = field(default_factory=dict)
+    policies: dict[SessionId, SessionPolicy] = field(default_factory=dict)
     events: dict[int, LoggedEvent] = field(default_factory=dict)
     last_seq: int = 0
     trimmed_seq: int = 0
@@ -160,6 +165,24 @@ class MemoryStore:
 
         return self._do(read)
 
+    def desk_entry(self, entry_id: str) -> "Deferred[DeskEntry | None]":
+        return self._do(lambda: self._tables.desk.get(entry_id))
+
+    def desk_entries(self, session_id: SessionId | None, before: str, limit: int) -> "Deferred[list[DeskEntry]]":
+        def read() -> list[DeskEntry]:
+            ids = list(self._tables.desk)
+            ids = ids[: ids.index(before)] if before in ids else ids
+            entries = (self._tables.desk[entry_id] for entry_id in reversed(ids))
+            return [one for one in entries if session_id in (None, one.session_id)][:limit]
+
+        return self._do(read)
+
+    def pending_desk_entries(self) -> "Deferred[list[DeskEntry]]":
+        return self._do(lambda: [one for one in self._tables.desk.values() if one.outcome is Settlement.PENDING])
+
+    def policies(self) -> "Deferred[list[SessionPolicy]]":
+        return self._do(lambda: list(self._tables.policies.values()))
+
     def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
         def read() -> list[LoggedEvent]:
             if seq < self._tables.trimmed_seq:
@@ -258,12 +281,18 @@ def _apply(tables: _Tables, change: StoreChange) -> None:
         case MarkRead(session_id, path, at):
             _require(session_id in tables.sessions and path != "", "FOREIGN KEY read_files.session_id")
             tables.read_at[session_id, path] = at
+        case PutDeskEntry(entry):
+            tables.desk[entry.id] = entry
+        case PutPolicy(policy):
+            _require(policy.session_id in tables.sessions, "FOREIGN KEY policies.session_id")
+            tables.policies[policy.session_id] = policy
 
 
 def _delete_session(tables: _Tables, session_id: SessionId) -> None:
     tables.sessions.pop(session_id, None)
     tables.messages = _kept(tables.messages, lambda one: one.session_id != session_id)
     tables.files = _kept(tables.files, lambda one: one.session_id != session_id)
+    tables.policies.pop(session_id, None)
     tables.read_at = {key: at for key, at in tables.read_at.items() if key[0] != session_id}
 
 

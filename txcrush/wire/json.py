@@ -71,12 +71,25 @@ def decode_body(raw: bytes, kind: type[T]) -> T:
 
 def parse_object(text: str) -> dict[str, object]:
     """The JSON object that a string holds, lone surrogates replaced. Raises ValueError with the decoder's words."""
+    value = _parse(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {type(value).__name__}")
+    return value
+
+
+def parse_list(text: str) -> list[object]:
+    """The JSON list that a string holds, lone surrogates replaced. Raises ValueError with the decoder's words."""
+    value = _parse(text)
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {type(value).__name__}")
+    return value
+
+
+def _parse(text: str) -> Any:
     try:
         value = _decoder.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {type(value).__name__}")
     _check(value, surrogates=False)
     return _without_surrogates(value) if "\\u" in text else value
 

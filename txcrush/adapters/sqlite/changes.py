@@ -16,8 +16,10 @@ from txcrush.model.storage import (
     DeleteSession,
     EndRun,
     MarkRead,
+    PutDeskEntry,
     PutFileVersion,
     PutMessage,
+    PutPolicy,
     PutSession,
     StartRun,
     StoreChange,
@@ -37,6 +39,11 @@ def _upsert(table: str, columns: str) -> str:
 _PUT_SESSION = _upsert("sessions", rows.SESSION_COLUMNS)
 _PUT_MESSAGE = _upsert("messages", rows.MESSAGE_COLUMNS)
 _PUT_FILE = _upsert("files", rows.FILE_COLUMNS)
+_PUT_DESK_ENTRY = _upsert("desk", rows.DESK_COLUMNS)
+_PUT_POLICY = (
+    f"{_insert('policies', rows.POLICY_COLUMNS)} "
+    "ON CONFLICT (session_id) DO UPDATE SET unanswered = excluded.unanswered, skip = excluded.skip"
+)
 _MARK_READ = (
     "INSERT INTO read_files (session_id, path, read_at) VALUES (?, ?, ?) "
     "ON CONFLICT (path, session_id) DO UPDATE SET read_at = excluded.read_at"
@@ -113,6 +120,14 @@ def _mark_read(connection: Connection, change: MarkRead) -> None:
     connection.execute(_MARK_READ, (change.session_id, change.path, change.at))
 
 
+def _put_desk_entry(connection: Connection, change: PutDeskEntry) -> None:
+    connection.execute(_PUT_DESK_ENTRY, rows.desk_row(change.entry))
+
+
+def _put_policy(connection: Connection, change: PutPolicy) -> None:
+    connection.execute(_PUT_POLICY, rows.policy_row(change.policy))
+
+
 _APPLY: dict[type, Callable[[Connection, Any], None]] = {
     PutSession: _put_session,
     DeleteSession: _delete_session,
@@ -124,4 +139,6 @@ _APPLY: dict[type, Callable[[Connection, Any], None]] = {
     AppendEvent: _append_event,
     PutFileVersion: _put_file_version,
     MarkRead: _mark_read,
+    PutDeskEntry: _put_desk_entry,
+    PutPolicy: _put_policy,
 }
