@@ -164,7 +164,8 @@ class Desk:
 
     def approve_call(self, tool_call_id: str, session_id: SessionId) -> None:
         """A hook has approved this very call; `end_call` when it has ended: providers use ids again."""
-        self._approved_calls.add((session_id, tool_call_id))
+        if tool_call_id:
+            self._approved_calls.add((session_id, tool_call_id))
 
     def end_call(self, tool_call_id: str, session_id: SessionId) -> None:
         """The call has ended: what a hook said of it is over."""

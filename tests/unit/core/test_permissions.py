@@ -201,6 +201,10 @@ class Hooks(DeskCase):
         self.desk.end_call("c1", self.talk.session_id)
         self.assertFalse(self.ask("c1").called)
 
+    def test_a_call_without_an_id_is_never_approved(self) -> None:
+        self.desk.approve_call("", self.talk.session_id)
+        self.assertFalse(self.ask("").called)
+
 
 class Grants(DeskCase):
     def test_t_perm_04_r_perm_04_a_session_grant_is_remembered_and_a_plain_one_is_not(self) -> None:
@@ -247,7 +251,7 @@ class Grants(DeskCase):
         self.assertFalse(self.ask("c2").called)
         self.assertEqual(self.outcomes()[0], ("c1", "granted", "client"))
 
-    def test_promise_41_the_grant_is_of_the_stored_request(self) -> None:
+    def test_promise_41_r_perm_14_the_grant_is_of_the_stored_request(self) -> None:
         """Nothing but the id comes in, and the session, the tool, the action and the path are the server's own."""
         self.ask("c1", path="/project/a")
         self.answer(Verdict.ALLOW_SESSION)
