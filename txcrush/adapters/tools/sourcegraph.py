@@ -136,7 +136,8 @@ def _lines(match: dict[str, Any], lines: list[str], context: int) -> str:
     number = _number(match, "lineNumber")
     first = max(1, number - context)
     before = [f"{place}| {lines[place - 1]}" for place in range(first, min(number, len(lines) + 1))]
-    after = [f"{place}| {lines[place - 1]}" for place in range(number + 1, min(number + context, len(lines)) + 1)]
+    last = min(number + context, len(lines))
+    after = [f"{place}| {lines[place - 1]}" for place in range(max(1, number + 1), last + 1)]
     shown = [*before, f"{number}|  {_text(match, 'preview')}", *after]
     return "```\n" + "\n".join(shown) + "\n```\n\n"
 

@@ -19,7 +19,10 @@ DEFAULT_RESULTS, MOST_RESULTS = 10, 20
 LARGEST = 2 * 1024 * 1024
 SECONDS = 30
 
-RATE_LIMITED = "DuckDuckGo is rate-limiting this machine. Do not retry or rephrase; wait a few minutes or fetch known URLs directly"
+RATE_LIMITED = (
+    "DuckDuckGo is rate-limiting this machine. Do not retry or rephrase; "
+    + "wait a few minutes or fetch known URLs directly"
+)
 _BOT_CHECKS = (b"anomaly-modal", b"/anomaly.js", b"Unfortunately, bots use DuckDuckGo too")
 
 _BROWSERS = (

@@ -11,6 +11,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IPolicyForHTTPS, IResponse
 
 from txcrush import __version__
+from txcrush.adapters.providers._stream import BytesBody
 from txcrush.adapters.providers.errors import NETWORK_ERRORS
 from txcrush.adapters.web.agent import CODING, GuardedAgent, Surroundings
 from txcrush.adapters.web.bodies import Body, Intake, decoder_of
@@ -83,7 +84,9 @@ class WebClient:
     async def _errand(self, request: WebRequest, take: TakeAnswer[T]) -> T:
         agent = GuardedAgent(self._around)
         try:
-            return await self._follow(HTTPClient(self._agent or agent), agent, request, take)
+            return await self._follow(
+                HTTPClient(self._agent or agent, data_to_body_producer=BytesBody), agent, request, take
+            )
         except NETWORK_ERRORS as error:
             raise told(error) from error
         finally:

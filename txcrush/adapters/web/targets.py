@@ -52,7 +52,7 @@ def parse(url: str) -> Target:
     parts = urlsplit(url)
     if parts.scheme not in _PORTS:
         raise ValueError("URL must start with http:// or https://")
-    if not parts.hostname:
+    if not parts.hostname or "\\" in parts.netloc:  # a browser reads a backslash as a slash: two readings, two hosts
         raise ValueError("the URL has no host")
     user = ""
     if parts.username is not None:
