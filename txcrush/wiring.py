@@ -2,6 +2,7 @@
 
 import os
 import platform
+import random
 import secrets
 import time
 import uuid
@@ -28,6 +29,8 @@ from txcrush.adapters.providers import ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
 from txcrush.adapters.tools.palette import Palette
+from txcrush.adapters.tools.web_tools import WebTools
+from txcrush.adapters.web import WebClient
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
@@ -160,13 +163,14 @@ def build_server(
         new_id=_new_id,
         keep_secret=logs.secrets.add,
     )
+    web = WebClient(reactor, clock, environ, allow_private=settings.allow_private_fetch)
     edges = Edges(
         open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),
         config_files=JsonConfigFiles(reactor, _config_settings(settings, environ)),
         project_files=files,
         skill_files=skill_files,
         build_provider=providers,
-        make_kit=Palette(),
+        make_kit=Palette(WebTools(web, clock, random.random, in_thread), in_thread),
         directory_of=lambda path: in_thread(_directory_of, path),
         parse_object=parse_object,
         repair_object=lambda text: in_thread(repaired_object, text),

@@ -58,6 +58,14 @@ def encode_text(value: object) -> str:
     return encode(value).decode()
 
 
+def indented(text: str) -> str:
+    """The JSON text with a line for each value and sorted keys, for reading; what is no JSON stays as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
 def decode_body(raw: bytes, kind: type[T]) -> T:
     """The request body as a `kind`. Raises `DecodeFailed`."""
     try:
