@@ -75,7 +75,6 @@ class Desk:
         self._pending: dict[PermissionId, _Pending] = {}
         self._lines: dict[SessionId, DeferredLock] = {}
         self._grants: set[Grant] = set()
-        self._auto_approved: set[SessionId] = set()
         self._approved_calls: set[tuple[SessionId, str]] = set()
         self._stopping = False
         policies.watch(self._adjust)
@@ -152,15 +151,9 @@ class Desk:
 
     def _granted_already(self, ask: Ask, path: str) -> Answerer | None:
         """By what the ask is granted without being put."""
-        if ask.session_id in self._auto_approved:
-            return Answerer(Settler.AUTO_APPROVED)
         if self._grants.issuperset(_grants(ask, path)):
             return Answerer(Settler.SESSION_GRANT)
         return BY_POLICY if self._due(ask) == (Verdict.ALLOW, 0) else None
-
-    def approve_all(self, session_id: SessionId) -> None:
-        """Nothing of this session is asked from now on, but what is guarded."""
-        self._auto_approved.add(session_id)
 
     def approve_call(self, tool_call_id: str, session_id: SessionId) -> None:
         """A hook has approved this very call; `end_call` when it has ended: providers use ids again."""
@@ -174,7 +167,6 @@ class Desk:
     def forget(self, session_id: SessionId) -> None:
         """The session is deleted."""
         self._grants = {grant for grant in self._grants if grant[0] != session_id}
-        self._auto_approved.discard(session_id)
         self.policies.forget(session_id)
 
     # Answering

@@ -38,7 +38,6 @@ class Settler(StrEnum):
     SKIP = "skip"
     ALLOW_LIST = "allow_list"
     HOOK = "hook"
-    AUTO_APPROVED = "auto_approved"
     SESSION_GRANT = "session_grant"
     CANCEL = "cancel"
     RESTART = "restart"

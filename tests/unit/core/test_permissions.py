@@ -174,7 +174,6 @@ class Skipping(DeskCase):
 
     def test_a_guarded_ask_is_put_whatever_is_skipped(self) -> None:
         now(self.desk.policies.switch(True, ALICE))
-        self.desk.approve_all(self.talk.session_id)
         self.desk.approve_call("c1", self.talk.session_id)
         self.assertFalse(self.ask(guarded=True).called)
         self.assertEqual(len(self.ids()), 1)
@@ -239,11 +238,6 @@ class Grants(DeskCase):
         self.answer(Verdict.ALLOW_SESSION)
         self.desk.forget(self.talk.session_id)
         self.assertFalse(self.ask("c2").called)
-
-    def test_an_approved_session_is_told_of_and_never_asked(self) -> None:
-        self.desk.approve_all(self.talk.session_id)
-        self.assertTrue(now(self.ask()))
-        self.assertEqual(self.heard(), ["c1 asked", "c1 granted"])
 
     def test_what_is_guarded_is_granted_once_only(self) -> None:
         self.ask("c1", guarded=True)
