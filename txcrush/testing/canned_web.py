@@ -41,7 +41,7 @@ class CannedAnswer:
 
     def deliverBody(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        protocol.makeConnection(self)  # type: ignore[arg-type]
+        protocol.makeConnection(self)
         if self._body:
             protocol.dataReceived(self._body)
         if not self._open:
