@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IHostnameResolver,
@@ -47,7 +48,7 @@ class RoutedReactor:
     ) -> Any:
         """Answers at once, with no address for a name that the test did not give."""
         self.asked.append(hostName)
-        answers = self._names.get(hostName, [[]])
+        answers = self._names.get(hostName, [[hostName] if _is_address(hostName) else []])
         addresses = answers.pop(0) if len(answers) > 1 else answers[0]
         resolution = _Resolution(hostName)
         resolutionReceiver.resolutionBegan(resolution)
@@ -67,6 +68,10 @@ class RoutedReactor:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+
+def _is_address(host: str) -> bool:
+    return isIPAddress(host) or isIPv6Address(host)
 
 
 @implementer(IHostResolution)

@@ -10,7 +10,7 @@ from txcrush.adapters.tools.specs import arguments, described, integer, text
 from txcrush.adapters.web import WebClient, WebFailed, WebRequest
 from txcrush.model.errors import Refused
 from txcrush.model.tools import ToolOutput, ToolUse
-from txcrush.ports import Tool
+from txcrush.ports import InThread, Tool
 from txcrush.wire.json import encode, parse_answer
 
 ENDPOINT = "https://sourcegraph.com/.api/graphql"
@@ -64,8 +64,9 @@ class Sourcegraph:
         parallel=True,
     )
 
-    def __init__(self, web: WebClient, *, endpoint: str = ENDPOINT) -> None:
+    def __init__(self, web: WebClient, in_thread: InThread, *, endpoint: str = ENDPOINT) -> None:
         self._web = web
+        self._in_thread = in_thread
         self._endpoint = endpoint
 
     def run(self, use: ToolUse) -> Deferred[ToolOutput]:
@@ -79,12 +80,12 @@ class Sourcegraph:
         count = min(wanted.count, MOST_COUNT) if wanted.count > 0 else DEFAULT_COUNT
         context = min(wanted.context_window, MOST_CONTEXT) if wanted.context_window > 0 else DEFAULT_CONTEXT
         try:
-            answer = await self._search(wanted)
+            body = await self._search(wanted)
+            return ToolOutput(content=await self._in_thread(_read, body, count, context))
         except WebFailed as error:
             raise Refused(f"failed to search with Sourcegraph: {error}") from error
-        return ToolOutput(content=report(answer, count, context))
 
-    async def _search(self, wanted: SourcegraphArguments) -> Any:
+    async def _search(self, wanted: SourcegraphArguments) -> bytes:
         request = WebRequest(
             url=self._endpoint,
             limit=LARGEST,
@@ -96,10 +97,15 @@ class Sourcegraph:
         if answer.status != 200:
             said = body[:LARGEST_ERROR].decode("utf-8", "replace").strip()
             raise Refused(f"Request failed with status code: {answer.status}" + (f", response: {said}" if said else ""))
-        try:
-            return parse_answer(body)
-        except (ValueError, RecursionError) as error:
-            raise WebFailed(f"its answer is not JSON: {error}") from error
+        return body
+
+
+def _read(body: bytes, count: int, context: int) -> str:
+    try:
+        answer = parse_answer(body)
+    except (ValueError, RecursionError) as error:
+        raise WebFailed(f"its answer is not JSON: {error}") from error
+    return report(answer, count, context)
 
 
 def report(answer: Any, count: int, context: int) -> str:

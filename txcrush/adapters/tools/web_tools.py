@@ -29,7 +29,7 @@ class WebTools:
         return (
             Fetch(self._web, bench.permissions, bench.path, self._in_thread),
             Download(self._web, bench.permissions, bench.path, self._in_thread),
-            Sourcegraph(self._web),
+            Sourcegraph(self._web, self._in_thread),
         )
 
     def for_fetcher(self, directory: str) -> tuple[Tool, ...]:
@@ -37,7 +37,7 @@ class WebTools:
         return (
             WebFetch(self._pages, directory, self._in_thread),
             WebSearch(self._web, self._spacing, self._in_thread),
-            Sourcegraph(self._web),
+            Sourcegraph(self._web, self._in_thread),
         )
 
     def fetched_page(self, url: str) -> Deferred[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from hyperlink import EncodedURL
 from msgspec import Struct
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
@@ -113,7 +114,7 @@ class WebClient:
         return await faithful(
             treq.request(
                 "GET" if request.data is None else "POST",
-                target.url,
+                _Uri.from_text(target.url),
                 headers=headers,
                 data=request.data,
                 allow_redirects=False,
@@ -123,12 +124,18 @@ class WebClient:
         )
 
 
+class _Uri(EncodedURL):
+    """A URL that is a URI already: made one once more, the address of an IPv6 host is taken for a name."""
+
+    def to_uri(self) -> "EncodedURL":
+        return self
+
+
 async def _taken(response: Any, target: Target, limit: int, take: TakeAnswer[T]) -> T:
-    length = _header(response, b"content-length")
     answer = Answer(
         status=response.code,
         content_type=_header(response, b"content-type"),
-        length=int(length) if length.isdigit() and len(length) < 19 else None,
+        length=response.length if isinstance(response.length, int) else None,
         url=target.url,
     )
     intake = Intake()

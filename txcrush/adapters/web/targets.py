@@ -14,7 +14,7 @@ LONGEST_URL = 16 * 1024
 
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.ASCII)
-_KEPT = "!#$%&'()*+,/:;=?@[]~"
+_KEPT = "!$%&'()*+,/:;=?@~"
 """What may stand in a path or a query as it is; the rest is escaped."""
 
 

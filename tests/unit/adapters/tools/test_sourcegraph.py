@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -38,7 +38,7 @@ class TestSourcegraph(SynchronousTestCase):
         clock: Any = Clock()
         body = answer if isinstance(answer, bytes) else encode(answer)
         self.web = CannedWeb({ENDPOINT: lambda: CannedAnswer(body, code)})
-        tool = Sourcegraph(WebClient(clock, clock, {}, agent=self.web))
+        tool = Sourcegraph(WebClient(clock, clock, {}, agent=self.web), maybeDeferred)
         call = ToolCall(id="c", name="sourcegraph", input="", finished=True)
         given: dict[str, object] = {"query": "match"} | arguments
         return tool.run(ToolUse(call=call, arguments=given, session_id=SessionId("s"), message_id=MessageId("m")))
