@@ -1,5 +1,6 @@
 """Puts the server together, top to bottom, once. The only module that knows every layer."""
 
+import asyncio
 import os
 import platform
 import secrets
@@ -21,12 +22,16 @@ from zope.interface import implementer
 
 from txcrush import __version__
 from txcrush.adapters import logs
+from txcrush.adapters.bash import Bash
+from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
+from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.adapters.tools.palette import Edges as ToolEdges
 from txcrush.adapters.tools.palette import Palette
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
@@ -46,6 +51,7 @@ from txcrush.http.sessions import SessionRoutes
 from txcrush.http.skills import SkillRoutes
 from txcrush.http.system import SystemRoutes
 from txcrush.http.workspaces import WorkspaceRoutes
+from txcrush.model.addresses import default_state_dir
 from txcrush.model.config import Config
 from txcrush.model.settings import ServerSettings
 from txcrush.ports import Clock, ProjectFiles, SkillFiles
@@ -156,13 +162,20 @@ def build_server(
         new_id=_new_id,
         keep_secret=logs.secrets.add,
     )
+    processes = ChildProcesses(asyncio.get_running_loop, in_thread, clock)
+    bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
+    palette = Palette(
+        ToolEdges(processes=processes, make_program=bash, clock=clock, in_thread=in_thread, new_id=_new_id)
+    )
     edges = Edges(
         open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),
         config_files=JsonConfigFiles(reactor, _config_settings(settings, environ)),
         project_files=files,
         skill_files=skill_files,
         build_provider=providers,
-        make_kit=Palette(),
+        make_kit=palette,
+        processes=processes,
+        make_program=bash,
         directory_of=lambda path: in_thread(_directory_of, path),
         parse_object=parse_object,
         encode_event=encode_event,
@@ -190,7 +203,11 @@ def build_server(
             listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
         )
 
-    return Server(workspaces, begin_listening, providers.close)
+    async def close() -> None:
+        await processes.close()
+        await providers.close()
+
+    return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(close()))
 
 
 def route_families(
@@ -219,6 +236,10 @@ def route_families(
 
 def _new_id() -> str:
     return str(uuid.uuid4())
+
+
+def _shell_folder(settings: ServerSettings, environ: Mapping[str, str]) -> str:
+    return paths.join(settings.state_dir or default_state_dir(environ), "shell")
 
 
 def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> ConfigSettings:

@@ -11,11 +11,13 @@ from txcrush.core.events import EventLog
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk, DirectoryOf
 from txcrush.core.presence import Claims
+from txcrush.core.provider_keys import key_names
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
+from txcrush.core.shell_commands import ShellCommands, pairs
 from txcrush.core.skills import Skills
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
@@ -32,8 +34,10 @@ from txcrush.ports import (
     Clock,
     ConfigFiles,
     EncodeEvent,
+    MakeProgram,
     NewId,
     OpenStore,
+    Processes,
     ProjectFiles,
     SkillFiles,
     Store,
@@ -56,6 +60,8 @@ class Edges(Struct, frozen=True):
     skill_files: SkillFiles
     build_provider: BuildProvider
     make_kit: MakeKit
+    processes: Processes
+    make_program: MakeProgram
     directory_of: DirectoryOf
     parse_object: ParseObject
     encode_event: EncodeEvent
@@ -143,6 +149,7 @@ class Opener:
             claims=Claims(edges.clock, *edges.graces, when_idle),
             runs=runs,
             summaries=Summaries(equipment, runs),
+            shell_commands=self._shell_commands(request, settings, equipment),
         )
         runs.recover(waiting)
         return workspace
@@ -167,6 +174,22 @@ class Opener:
             titles=Titles(sessions, edges.clock),
             clock=edges.clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
+        )
+
+    def _shell_commands(
+        self, request: WorkspaceRequest, settings: WorkspaceSettings, equipment: Equipment
+    ) -> ShellCommands:
+        edges = self._edges
+        return ShellCommands(
+            edges.processes,
+            edges.make_program,
+            equipment.transcript,
+            equipment.sessions,
+            edges.clock,
+            path=request.path,
+            scope=edges.new_id(),
+            env=pairs(request.env),
+            withheld=lambda: key_names(settings.config),
         )
 
     def _desk(self, request: WorkspaceRequest, settings: WorkspaceSettings, events: EventLog) -> Desk:

@@ -1,12 +1,48 @@
-"""All built-in tools of a workspace."""
+"""The built-in tools of a workspace."""
 
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from txcrush.adapters.tools.bash import BashTool
+from txcrush.adapters.tools.job_kill import JobKill
+from txcrush.adapters.tools.job_output import JobOutput
 from txcrush.adapters.tools.todos import Todos
+from txcrush.core.jobs import Jobs
+from txcrush.core.provider_keys import key_names
 from txcrush.core.workbench import Kit, Workbench
+from txcrush.ports import Clock, InThread, MakeProgram, NewId, Processes, Tool
 from txcrush.wire.json import encode_text
+
+
+class Edges(Struct, frozen=True, kw_only=True):
+    """What the tools of every workspace share."""
+
+    processes: Processes
+    make_program: MakeProgram
+    clock: Clock
+    in_thread: InThread
+    new_id: NewId
 
 
 class Palette:
     """Makes the tools of each workspace from what the whole server shares; a `MakeKit`."""
 
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
+
     def __call__(self, bench: Workbench) -> Kit:
-        return Kit((Todos(bench.sessions, encode_text),))
+        jobs = self._jobs(bench)
+        tools = (Todos(bench.sessions, encode_text), *self._shell_tools(bench, jobs))
+        return Kit(tools, lambda: Deferred.fromCoroutine(jobs.close()))
+
+    def _jobs(self, bench: Workbench) -> Jobs:
+        edges = self._edges
+        return Jobs(edges.processes, edges.make_program, edges.clock, edges.new_id(), lambda: key_names(bench.config()))
+
+    def _shell_tools(self, bench: Workbench, jobs: Jobs) -> tuple[Tool, ...]:
+        edges = self._edges
+        return (
+            BashTool(bench.path, bench.permissions, jobs, edges.clock, edges.in_thread),
+            JobOutput(jobs, edges.in_thread),
+            JobKill(jobs),
+        )
