@@ -121,6 +121,11 @@ class RunningChild(asyncio.SubprocessProtocol):
         else:
             self._tell()
 
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        """The program has been reaped and nobody holds its pipes any more."""
+        if self._transport is not None:
+            self._transport.close()
+
     def _tell(self) -> None:
         assert self._transport is not None
         self._drains = False

@@ -139,13 +139,21 @@ def _add(app: Klein, spec: RouteSpec, handler: Handler, in_thread: InThread) -> 
         call = Call(request, path, None)
         if spec.stream:
             return Deferred.fromCoroutine(_stream(call, handler))
+        asker: Deferred[Reply] = Deferred()
         work = Deferred.fromCoroutine(_answer(spec, handler, call, in_thread))
-        asker: Deferred[Reply] = Deferred((lambda _: work.cancel()) if spec.cancellable else None)
+        if spec.cancellable:
+            asker.addErrback(_give_up, work)
         work.addCallbacks(asker.callback, asker.errback)
         return asker.addCallback(lambda reply: _write(request, reply))
 
     endpoint = f"{spec.method} {spec.path}"
     app.route(spec.path, methods=[spec.method], endpoint=endpoint, strict_slashes=True)(render)
+
+
+def _give_up(failure: Failure, work: Deferred[Reply]) -> Failure:
+    """Nobody waits for the answer any more."""
+    work.cancel()
+    return failure
 
 
 async def _answer(spec: RouteSpec, handler: Handler, call: Call, in_thread: InThread) -> Reply:
