@@ -15,12 +15,14 @@ from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
+from txcrush.core.provider_keys import key_names
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
+from txcrush.core.shell_commands import ShellCommands, pairs
 from txcrush.core.skills import Skills
 from txcrush.core.subagents import SubAgents
 from txcrush.core.summaries import Summaries
@@ -106,6 +108,7 @@ class Assembly:
             claims=Claims(self._edges.clock, *self._edges.graces, self._when_idle),
             runs=runs,
             summaries=Summaries(equipment, runs),
+            shell_commands=self._shell_commands(equipment),
         )
 
     def _workbench(self, sessions: Sessions, desk: Desk, questions: Questions, subagents: SubAgents) -> Workbench:
@@ -135,6 +138,20 @@ class Assembly:
             clock=clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
             sums_up=lambda: not settings.config.options.disable_auto_summarize,
+        )
+
+    def _shell_commands(self, equipment: Equipment) -> ShellCommands:
+        edges, settings = self._edges, self._settings
+        return ShellCommands(
+            edges.processes,
+            edges.make_program,
+            equipment.transcript,
+            equipment.sessions,
+            edges.clock,
+            path=self._request.path,
+            scope=edges.new_id(),
+            env=pairs(self._request.env),
+            withheld=lambda: key_names(settings.config),
         )
 
     def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:

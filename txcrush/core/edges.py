@@ -14,8 +14,10 @@ from txcrush.ports import (
     Clock,
     ConfigFiles,
     EncodeEvent,
+    MakeProgram,
     NewId,
     OpenStore,
+    Processes,
     ProjectFiles,
     SkillFiles,
 )
@@ -34,6 +36,8 @@ class Edges(Struct, frozen=True):
     skill_files: SkillFiles
     build_provider: BuildProvider
     make_kit: MakeKit
+    processes: Processes
+    make_program: MakeProgram
     directory_of: DirectoryOf
     parse_object: ParseObject
     repair_object: RepairObject

@@ -10,7 +10,7 @@ from txcrush.core.live_message import LiveMessage, message_event
 from txcrush.core.sessions import Sessions
 from txcrush.model.events import Change, Event
 from txcrush.model.ids import MessageId, SessionId
-from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, Text, ToolResult
+from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, ShellCommand, Text, ToolResult
 from txcrush.model.runs import Prompt
 from txcrush.model.storage import DeleteMessage, PutMessage, StoreChange
 from txcrush.ports import Clock, NewId, Store
@@ -53,6 +53,10 @@ class Transcript:
     def result(self, session_id: SessionId, result: ToolResult) -> Addition:
         """One tool result as a message of its own."""
         return self._create(self._message(self.new_id(), session_id, Role.TOOL, [result, STOP]))
+
+    def shell(self, session_id: SessionId, command: ShellCommand) -> Addition:
+        """A command that somebody ran beside the agent, as a user message."""
+        return self._create(self._message(self.new_id(), session_id, Role.USER, [command, STOP]))
 
     def assistant(
         self,

@@ -23,6 +23,7 @@ from txcrush.core.questions import Questions
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
+from txcrush.core.shell_commands import ShellCommands
 from txcrush.core.skills import Skills
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
@@ -84,6 +85,7 @@ class Workspace:
         claims: Claims,
         runs: Runs,
         summaries: Summaries,
+        shell_commands: ShellCommands,
     ) -> None:
         self.id = workspace_id
         self.key = key
@@ -104,6 +106,7 @@ class Workspace:
         self.claims = claims
         self.runs = runs
         self.summaries = summaries
+        self.shell_commands = shell_commands
 
     @property
     def is_idle(self) -> bool:
@@ -123,8 +126,10 @@ class Workspace:
         self.questions.stop()
         self.claims.stop()
         self.titles.stop()
+        shell_commands = Deferred.fromCoroutine(self.shell_commands.close())
         await self.runs.stop()
         await self._kit.close()
+        await shell_commands
         self.transcript.flush()
         await self.events.when_drained()
         self.events.end()

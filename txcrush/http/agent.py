@@ -5,7 +5,7 @@ from txcrush.core.model_choice import default_small_model
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.generations import Generations
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.model.errors import AgentNotInitialized, Unsupported
+from txcrush.model.errors import AgentNotInitialized
 from txcrush.wire.requests import InitAgent, Shell
 from txcrush.wire.v1 import NOT_READY, AgentInfo, AgentSessionBody
 
@@ -83,7 +83,9 @@ class AgentRoutes:
         await workspace.summaries.start(call.session_id).when_done()
         return OK
 
-    @route("POST", f"{SESSION}/shell", Shell)
-    def shell(self, call: Call) -> Reply:
-        self._workspaces.get(call.workspace_id)
-        raise Unsupported("shell commands are not supported by this version of txcrush")
+    @route("POST", f"{SESSION}/shell", Shell, cancellable=True)
+    async def shell(self, call: Call) -> Reply:
+        """Run a command of the user's. Held until it has ended; a terminal ends it by dropping the connection."""
+        commands = self._workspaces.get(call.workspace_id).shell_commands
+        answer = await commands.run(call.session_id, call.body.command, call.body.term_width)
+        return json_reply(answer)

@@ -177,6 +177,13 @@ class Refused(CrushError):
     code = "refused"
 
 
+class CannotStart(CrushError):
+    """A program could not be started: it, or its directory, is not there or not to be used."""
+
+    code = "cannot_start"
+    default = "could not run command"
+
+
 class ProviderError(CrushError):
     """What a model provider answered instead of an answer.
 

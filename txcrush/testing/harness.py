@@ -20,10 +20,12 @@ from txcrush.model.desk import parse_unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import ClientId
 from txcrush.model.messages import FinishReason
+from txcrush.model.processes import Program, ShellLine
 from txcrush.model.providers import ModelReply, ModelRequest, SystemTurn, Usage
 from txcrush.model.skills import FoundSkill, Skill
 from txcrush.ports import Store, StreamSink, Tool
 from txcrush.testing.memory_store import MemoryStore
+from txcrush.testing.scripted_processes import ScriptedProcesses
 from txcrush.testing.scripted_provider import ScriptedProvider, Step
 from txcrush.wire.json import parse_object
 from txcrush.wire.repair import repaired_object
@@ -140,6 +142,11 @@ def _taken_apart(one: Frame) -> tuple[str, str, dict[str, Any]]:
     return envelope["type"], envelope["payload"]["type"], envelope["payload"]["payload"]
 
 
+def program_of(line: ShellLine) -> Program:
+    """The line as a program whose last argument it is."""
+    return Program(argv=("bash", "-c", line.command), cwd=line.cwd, env=line.env, mark=line.mark)
+
+
 class TitlesAside:
     """A provider that answers requests for titles itself, so that a script need not know of them."""
 
@@ -176,6 +183,7 @@ class Harness:
         self.provider = ScriptedProvider(steps, self.clock)
         self.config_files = MemoryConfigFiles(config or configuration())
         self.skill_files = HandedSkills()
+        self.processes = ScriptedProcesses()
         self.stores = {} if stores is None else stores
         self.stopped = 0
         self.opened: list[str] = []
@@ -219,6 +227,8 @@ class Harness:
             skill_files=self.skill_files,
             build_provider=lambda _config: TitlesAside(self.provider, "A Title"),
             make_kit=self._make_kit,
+            processes=self.processes,
+            make_program=program_of,
             directory_of=succeed,
             parse_object=parse_object,
             repair_object=lambda text: succeed(repaired_object(text)),

@@ -1,34 +1,67 @@
-"""All built-in tools of a workspace."""
+"""The built-in tools of a workspace."""
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
 
 from txcrush.adapters.tools.agent import Agent
 from txcrush.adapters.tools.agentic_fetch import AgenticFetch
+from txcrush.adapters.tools.bash import BashTool
+from txcrush.adapters.tools.job_kill import JobKill
+from txcrush.adapters.tools.job_output import JobOutput
 from txcrush.adapters.tools.question import AskQuestions
 from txcrush.adapters.tools.todos import Todos
 from txcrush.adapters.tools.web_tools import WebTools
 from txcrush.core.instructions import task_prompt
+from txcrush.core.jobs import Jobs
+from txcrush.core.provider_keys import key_names
 from txcrush.core.workbench import Kit, Workbench
-from txcrush.ports import InThread, Tool
+from txcrush.ports import Clock, InThread, MakeProgram, NewId, Processes, Tool
 from txcrush.wire.json import encode_text
+
+
+class Edges(Struct, frozen=True, kw_only=True):
+    """What the tools of every workspace share."""
+
+    processes: Processes
+    make_program: MakeProgram
+    web: WebTools
+    clock: Clock
+    in_thread: InThread
+    new_id: NewId
 
 
 class Palette:
     """Makes the tools of each workspace from what the whole server shares; a `MakeKit`."""
 
-    def __init__(self, web: WebTools, in_thread: InThread) -> None:
-        self._web = web
-        self._in_thread = in_thread
+    def __init__(self, edges: Edges) -> None:
+        self._edges = edges
 
     def __call__(self, bench: Workbench) -> Kit:
+        jobs = self._jobs(bench)
         tools: list[Tool] = [
             Todos(bench.sessions, encode_text),
             AskQuestions(bench.questions),
-            *self._web.for_workspace(bench),
+            *self._shell_tools(bench, jobs),
+            *self._edges.web.for_workspace(bench),
         ]
-        return Kit((*tools, *self._sub_agents(bench, tools)))
+        return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()))
+
+    def _jobs(self, bench: Workbench) -> Jobs:
+        edges = self._edges
+        return Jobs(edges.processes, edges.make_program, edges.clock, edges.new_id(), lambda: key_names(bench.config()))
+
+    def _shell_tools(self, bench: Workbench, jobs: Jobs) -> tuple[Tool, ...]:
+        edges = self._edges
+        return (
+            BashTool(bench.path, bench.permissions, jobs, edges.clock, edges.in_thread),
+            JobOutput(jobs, edges.in_thread),
+            JobKill(jobs),
+        )
 
     def _sub_agents(self, bench: Workbench, tools: list[Tool]) -> tuple[Tool, ...]:
         """The tools that send another agent, with what that one works with."""
+        web = self._edges.web
         return (
             Agent(bench.subagents, tools, lambda: task_prompt(bench.facts(bench.path))),
-            AgenticFetch(bench, self._web.fetched_page, self._web.for_fetcher, self._in_thread),
+            AgenticFetch(bench, web.fetched_page, web.for_fetcher, self._edges.in_thread),
         )
