@@ -651,7 +651,7 @@ async def test_entries_that_cannot_be_used_say_why(rig: Rig) -> None:
     def unresolved(_: str) -> str:
         raise ValueError('resolving "$NO": NO: unset')
 
-    assert "'anthropic' is not supported" in refused(type="anthropic")
+    assert "'google' is not supported" in refused(type="google")
     assert "openai-compat" in refused(type="bedrock")
     assert "base_url" in refused(base_url="")
     assert "base_url" in refused(base_url="ftp://x/v1")

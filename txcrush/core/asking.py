@@ -40,6 +40,7 @@ def model_request(
         think=brain.choice.think,
         options=options.provider_options,
         affinity=affinity_of(session_id),
+        mark_cache=True,
     )
 
 

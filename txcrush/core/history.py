@@ -96,7 +96,7 @@ def exchange(message: Message, results: Iterable[ToolResult], *, provider: str, 
     A result of no call of this message is dropped, a call without a result is answered (R-HIST-07, -08). They stand
     together, because some providers refuse whatever else comes between a call and its result.
     """
-    said = _assistant(message)
+    said = _assistant(message, provider)
     if said is None:
         return []
     if not said.calls:
@@ -151,14 +151,15 @@ def _shell(part: ShellCommand) -> str:
     return f"$ {part.command}\n{output}\n(exit code {part.exit_code})"
 
 
-def _assistant(message: Message) -> AssistantTurn | None:
-    """What the model said; None for a message without content."""
+def _assistant(message: Message, provider: str) -> AssistantTurn | None:
+    """What the model said; None for a message without content. A seal means something to who made it alone."""
     text = message.text.strip()
     reasoning = next((part for part in message.parts if isinstance(part, Reasoning)), Reasoning(""))
     calls = [AssistantCall(call.id, call.name, call.input or "{}") for call in message.tool_calls]
     if not (text or reasoning.thinking or calls):
         return None
-    return AssistantTurn(text, reasoning.thinking, reasoning.signature, tuple(calls))
+    seal = reasoning.signature if message.provider in ("", provider) else ""
+    return AssistantTurn(text, reasoning.thinking, seal, tuple(calls))
 
 
 def _result(part: ToolResult) -> CallResult:

@@ -62,6 +62,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
 
     `reasoning_effort` is empty where none is in force. `options` are the merged provider options: keys of the request
     body. `affinity` identifies the session for the provider's caches (header `x-session-id`), never its plain id.
+    `mark_cache` says that what is asked will be asked again, with more behind it: worth a place in those caches.
     """
 
     model: str
@@ -77,6 +78,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     think: bool = False
     options: dict[str, object] = {}
     affinity: str = ""
+    mark_cache: bool = False
 
 
 class Usage(Struct, frozen=True, kw_only=True):

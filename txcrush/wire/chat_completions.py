@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Struct
 
-from txcrush.model.errors import ProviderError
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import (
     AssistantTurn,
@@ -23,7 +22,9 @@ from txcrush.model.providers import (
     UserTurn,
 )
 from txcrush.model.tools import ToolSpec
-from txcrush.wire.provider_errors import decoded
+from txcrush.wire.calls import any_id, arguments_text, with_legal_calls
+from txcrush.wire.provider_errors import decoded, encoded_request
+from txcrush.wire.replies import finish_of, token_count
 
 DONE = b"[DONE]"
 
@@ -101,23 +102,18 @@ class UsageRow(Struct, frozen=True):
 
     def usage(self) -> Usage:
         """Cached tokens are counted apart from the input."""
-        prompt, output = _count(self.prompt_tokens), _count(self.completion_tokens)
+        prompt, output = token_count(self.prompt_tokens), token_count(self.completion_tokens)
         details = self.prompt_tokens_details
-        cached = _count(details.cached_tokens if details else None) or _count(self.prompt_cache_hit_tokens)
+        cached = token_count(details.cached_tokens if details else None) or token_count(self.prompt_cache_hit_tokens)
         thought = self.completion_tokens_details
         return Usage(
             input=max(0, prompt - cached),
             output=output,
-            total=_count(self.total_tokens) or prompt + output,
-            reasoning=_count(thought.reasoning_tokens if thought else None),
+            total=token_count(self.total_tokens) or prompt + output,
+            reasoning=token_count(thought.reasoning_tokens if thought else None),
             cache_read=cached,
             cost=None if self.cost is None else max(0.0, self.cost),
         )
-
-
-def _count(tokens: float | None) -> int:
-    """A number of tokens, whatever a server made of it: some count in fractions, some below zero."""
-    return max(0, round(tokens or 0))
 
 
 class Chunk(Struct, frozen=True):
@@ -129,7 +125,6 @@ class Chunk(Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(Chunk)
-_encoder = msgspec.json.Encoder()
 
 
 def decode_chunk(data: bytes) -> Chunk:
@@ -138,11 +133,8 @@ def decode_chunk(data: bytes) -> Chunk:
 
 
 def finish_reason(reason: str, has_calls: bool) -> FinishReason:
-    """Several servers say `stop` where they called tools."""
-    finish = _FINISHES.get(reason, FinishReason.UNKNOWN)
-    if has_calls and finish in (FinishReason.END_TURN, FinishReason.UNKNOWN):
-        return FinishReason.TOOL_USE
-    return finish
+    """Why the model stopped."""
+    return finish_of(reason, _FINISHES, has_calls=has_calls)
 
 
 def encode_request(
@@ -160,9 +152,10 @@ def encode_request(
     `echo_reasoning` gives the reasoning of calls back to it. Raises `ProviderError` where the conversation cannot be
     encoded.
     """
+    turns = with_legal_calls(request.turns, any_id, unique_throughout=False)
     body: dict[str, object] = {
         "model": request.model,
-        "messages": [message for turn in request.turns for message in _messages(turn, echo_reasoning)],
+        "messages": [message for turn in turns for message in _messages(turn, echo_reasoning)],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -177,22 +170,14 @@ def encode_request(
     body |= {key: value for key, value in sampling.items() if value is not None}
     if request.tools:
         body |= {"tools": [_tool(spec) for spec in request.tools], "tool_choice": "auto"}
-    return _encoded({**body, **(options or {}), **request.options, **(extra_body or {})})
-
-
-def _encoded(body: dict[str, object]) -> bytes:
-    try:
-        return _encoder.encode(body)
-    except (UnicodeError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        kind = type(error).__name__
-        raise ProviderError(f"the request cannot be written as JSON ({kind})", title="Invalid Request") from error
+    return encoded_request({**body, **(options or {}), **request.options, **(extra_body or {})})
 
 
 def _messages(turn: Turn, echo_reasoning: bool) -> Iterator[dict[str, object]]:
     match turn:
         case SystemTurn(text):
             yield {"role": "system", "content": text}
-        case UserTurn(text, files):
+        case UserTurn(text, files) if text or files:
             yield {"role": "user", "content": _user_content(text, files) if files else text}
         case AssistantTurn():
             yield from _assistant(turn, echo_reasoning)
@@ -220,7 +205,11 @@ def _assistant(turn: AssistantTurn, echo_reasoning: bool) -> Iterator[dict[str, 
     message: dict[str, object] = {"role": "assistant", "content": turn.text or None}
     if turn.calls:
         message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": arguments_text(call.arguments)},
+            }
             for call in turn.calls
         ]
         if echo_reasoning and turn.reasoning:

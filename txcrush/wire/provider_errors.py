@@ -25,6 +25,8 @@ _KINDS = {
 }
 """Error types inside a stream that are worth another try."""
 
+_encoder = msgspec.json.Encoder()
+
 T = TypeVar("T")
 
 
@@ -34,6 +36,20 @@ def decoded(decode: Callable[[bytes], T], raw: bytes) -> T:
         return decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise invalid_answer(f"the provider's answer cannot be understood: {error}") from error
+
+
+def encoded_request(body: Mapping[str, object]) -> bytes:
+    """The body of a request. Raises `ProviderError` where it holds what JSON cannot."""
+    try:
+        return _encoder.encode(body)
+    except (UnicodeError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        kind = type(error).__name__
+        raise ProviderError(f"the request cannot be written as JSON ({kind})", title="Invalid Request") from error
+
+
+def cut_off() -> ProviderError:
+    """The stream stopped before the end of the answer; asking again may help."""
+    return ProviderError("the provider closed the stream before the end of its answer", title=TRANSPORT, retryable=True)
 
 
 def invalid_answer(message: str) -> ProviderError:

@@ -83,14 +83,15 @@ class RequestTests(SynchronousTestCase):
 
 class MessageTests(SynchronousTestCase):
     def test_a_conversation_with_calls(self) -> None:
-        call = AssistantCall("c1", "ls", '{"path":"."}')
+        calls = (AssistantCall("c1", "ls", '{"path":"."}'), AssistantCall("c2", "ls", "not JSON"))
         written = messages(
             SystemTurn("be kind"),
             UserTurn("list"),
-            AssistantTurn("Well", "hm", "", (call,)),
+            AssistantTurn("Well", "hm", "", calls),
             ResultsTurn((CallResult("c1", "ls", "a.txt"), CallResult("c2", "ls", "no such", is_error=True))),
         )
-        function = {"name": "ls", "arguments": '{"path":"."}'}
+        functions = [{"name": "ls", "arguments": '{"path":"."}'}, {"name": "ls", "arguments": "{}"}]
+        ids = ("c1", "c2")
         self.assertEqual(
             written,
             [
@@ -99,7 +100,10 @@ class MessageTests(SynchronousTestCase):
                 {
                     "role": "assistant",
                     "content": "Well",
-                    "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+                    "tool_calls": [
+                        {"id": call_id, "type": "function", "function": function}
+                        for call_id, function in zip(ids, functions, strict=True)
+                    ],
                 },
                 {"role": "tool", "tool_call_id": "c1", "content": "a.txt"},
                 {"role": "tool", "tool_call_id": "c2", "content": "no such"},

@@ -1,11 +1,10 @@
 """The answer of a Chat Completions server, put together from its chunks and passed to a sink as it comes."""
 
-from txcrush.model.errors import ProviderError
-from txcrush.model.messages import FinishReason
+from txcrush.adapters.providers._posting import Reply, call_id
 from txcrush.model.providers import ModelReply, Usage
 from txcrush.ports import NewId, StreamSink
 from txcrush.wire.chat_completions import DONE, CallPiece, Chunk, Delta, decode_chunk, finish_reason
-from txcrush.wire.provider_errors import TRANSPORT, invalid_answer, stream_error
+from txcrush.wire.provider_errors import cut_off, invalid_answer, stream_error
 
 
 class _Call:
@@ -21,13 +20,14 @@ class _Call:
 
 
 class ChatReply:
-    """Implements `Answer`. At most one call is open at a time: when the next begins, the one before is complete."""
+    """Implements `Reply`. At most one call is open at a time: when the next begins, the one before is complete."""
 
     def __init__(self, sink: StreamSink, new_id: NewId) -> None:
         self._sink = sink
         self._new_id = new_id
         self._thinking = False
         self._calls: list[_Call] = []
+        self._call_ids: list[str] = []
         self._open: _Call | None = None
         self._finish = ""
         self._usage = Usage()
@@ -61,17 +61,9 @@ class ChatReply:
         self._settle()
 
     def reply(self) -> ModelReply:
-        """How it ended. Raises a retryable `ProviderError` where the stream stopped before the end."""
         if not (self._finish or self._done):
-            raise ProviderError(
-                "the provider closed the stream before the end of its answer", title=TRANSPORT, retryable=True
-            )
-        finish = finish_reason(self._finish, bool(self._calls)) if self._finish else self._unsaid()
-        return ModelReply(finish=finish, usage=self._usage)
-
-    def _unsaid(self) -> FinishReason:
-        """`[DONE]` without a reason."""
-        return FinishReason.TOOL_USE if self._calls else FinishReason.UNKNOWN
+            raise cut_off()
+        return ModelReply(finish=finish_reason(self._finish, bool(self._calls)), usage=self._usage)
 
     def _raise_error(self, chunk: Chunk) -> None:
         if chunk.error:
@@ -149,8 +141,7 @@ class ChatReply:
     def _begin(self, piece: CallPiece) -> _Call:
         self._complete_open()
         call = _Call(piece.index, piece.id or "")
-        if not call.id or any(other.id == call.id for other in self._calls):
-            call.id = f"call_{self._new_id()}"
+        call.id = call_id(call.wire_id, self._call_ids, self._new_id)
         self._calls.append(call)
         self._open = call
         return call
@@ -168,3 +159,7 @@ class ChatReply:
         """Close what is still open: nothing more is written."""
         self._end_reasoning()
         self._complete_open()
+
+
+def _conforms(reply: ChatReply) -> Reply:
+    return reply

@@ -14,7 +14,14 @@ DEFAULT_BASES = {
     "openai": "https://api.openai.com/v1",
     "openrouter": "https://openrouter.ai/api/v1",
     "vercel": "https://ai-gateway.vercel.sh/v1",
+    "anthropic": "https://api.anthropic.com",
 }
+MESSAGES_TYPE = "anthropic"
+"""The type that speaks Anthropic Messages; all others speak Chat Completions."""
+
+MESSAGES_MODELS = {"opencode-zen": ("qwen3.7-max",), "opencode-go": ("qwen3.7-max",)}
+"""Models that speak Anthropic Messages, by the provider whose other models do not."""
+
 SUPPORTED_TYPES = (
     "openai",
     "openai-compat",
@@ -26,6 +33,7 @@ SUPPORTED_TYPES = (
     "lmstudio",
     "ollama",
     "omlx",
+    MESSAGES_TYPE,
 )
 _AS_MERGED = ("litellm", "ollama", "omlx")
 """Types that get the user's options only."""

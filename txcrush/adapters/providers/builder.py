@@ -9,16 +9,25 @@ from twisted.web.client import BrowserLikePolicyForHTTPS
 from twisted.web.iweb import IPolicyForHTTPS
 
 from txcrush import __version__
+from txcrush.adapters.providers._access import Access
 from txcrush.adapters.providers._connections import Connections
-from txcrush.adapters.providers._dialects import DEFAULT_BASES, SUPPORTED_TYPES
+from txcrush.adapters.providers._dialects import DEFAULT_BASES, MESSAGES_MODELS, MESSAGES_TYPE, SUPPORTED_TYPES
 from txcrush.adapters.providers._idle_watch import Limits
-from txcrush.adapters.providers.chat_completions import Access, ChatCompletions
+from txcrush.adapters.providers._posting import ByModel, PostingProvider, Wire
+from txcrush.adapters.providers._stream import StreamingPost
+from txcrush.adapters.providers.chat_completions import ChatCompletions
+from txcrush.adapters.providers.messages import Messages
 from txcrush.adapters.providers.offline import OFFLINE, OfflineProvider
 from txcrush.model.config import ProviderConfig
 from txcrush.model.errors import ConfigInvalid
 from txcrush.ports import BuildProvider, Clock, NewId, Provider
 
 USER_AGENT = f"txcrush/{__version__}"
+NO_CACHE_MARKERS = "CRUSH_DISABLE_ANTHROPIC_CACHE"
+"""The variable that forbids to mark what the provider should keep in its cache."""
+
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_CHAT, _MESSAGES = "/chat/completions", "/v1/messages"
 
 
 class ProviderBuilder:
@@ -46,6 +55,7 @@ class ProviderBuilder:
         self._new_id = new_id
         self._keep_secret = keep_secret
         self._limits = limits or Limits()
+        self._cache = environ.get(NO_CACHE_MARKERS, "") not in _TRUE
         self._connections = Connections(reactor, environ, tls or BrowserLikePolicyForHTTPS(), self._limits)
 
     def __call__(self, config: ProviderConfig) -> Provider:
@@ -57,20 +67,36 @@ class ProviderBuilder:
             known = ", ".join(SUPPORTED_TYPES)
             raise ConfigInvalid(
                 f"provider {config.id}: type {kind!r} is not supported by this version of txcrush. "
-                f"Supported are providers that speak OpenAI Chat Completions: {known}"
+                f"Supported are providers that speak OpenAI Chat Completions or Anthropic Messages: {known}"
             )
-        access = self._access(config, kind)
+        if kind == MESSAGES_TYPE:
+            return self._messages(config, kind)
+        chat = self._chat(config, kind)
+        if config.id in MESSAGES_MODELS:
+            return ByModel(chat, dict.fromkeys(MESSAGES_MODELS[config.id], self._messages(config, kind)))
+        return chat
+
+    def _chat(self, config: ProviderConfig, kind: str) -> Provider:
+        access = self._access(config, kind, _CHAT)
+        return self._posting(config, ChatCompletions(config, access, self._new_id), access)
+
+    def _messages(self, config: ProviderConfig, kind: str) -> Provider:
+        access = self._access(config, kind, _MESSAGES)
+        return self._posting(config, Messages(config, access, self._new_id, cache=self._cache), access)
+
+    def _posting(self, config: ProviderConfig, wire: Wire, access: Access) -> Provider:
         agent = self._connections.agent_for(access.url)
-        return ChatCompletions(config, access, agent, self._clock, self._limits, self._new_id)
+        post = StreamingPost(agent, self._clock, self._limits, f"provider {config.id!r}")
+        return PostingProvider(wire, access, post)
 
     def close(self) -> Deferred[None]:
         """Fires when every connection is closed; what still used one has failed then."""
         return Deferred.fromCoroutine(self._connections.close())
 
-    def _access(self, config: ProviderConfig, kind: str) -> Access:
+    def _access(self, config: ProviderConfig, kind: str, endpoint: str) -> Access:
         base = self._expanded(config, "base_url", config.base_url) or DEFAULT_BASES.get(kind, "")
         access = Access(
-            url=_endpoint_url(config.id, base),
+            url=_endpoint_url(config.id, base, endpoint),
             api_key=self._expanded(config, "api_key", config.api_key),
             extra_headers={name: value for name, value in config.extra_headers.items() if value},
             user_agent=USER_AGENT,
@@ -86,8 +112,11 @@ class ProviderBuilder:
             raise ConfigInvalid(f"provider {config.id}: {field}: {error}") from error
 
 
-def _endpoint_url(provider_id: str, base: str) -> str:
-    """The address of the endpoint. The value is left out of errors: it may hold a secret."""
+def _endpoint_url(provider_id: str, base: str, endpoint: str) -> str:
+    """The address of the endpoint, whether or not the base ends with the version that it begins with.
+
+    The value is left out of errors: it may hold a secret.
+    """
     try:
         parts = urlsplit(base.encode("ascii").decode())
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -97,7 +126,10 @@ def _endpoint_url(provider_id: str, base: str) -> str:
         raise ConfigInvalid(f"provider {provider_id}: base_url must begin with http:// or https:// and name a host")
     if parts.username is not None:
         raise ConfigInvalid(f"provider {provider_id}: base_url must hold no user name: use extra_headers")
-    path = parts.path.rstrip("/") + "/chat/completions"
+    path = parts.path.rstrip("/")
+    if endpoint.startswith("/v1/"):
+        path = path.removesuffix("/v1")
+    path += endpoint
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
