@@ -162,7 +162,7 @@ def build_server(
         project_files=files,
         skill_files=skill_files,
         build_provider=providers,
-        make_kit=Palette(),
+        make_kit=Palette(clock, environ, in_thread),
         directory_of=lambda path: in_thread(_directory_of, path),
         parse_object=parse_object,
         encode_event=encode_event,
