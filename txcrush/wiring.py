@@ -208,6 +208,7 @@ class _Edges:
             clock=self.clock,
             in_thread=self.in_thread,
             new_id=_new_id,
+            environ=self._environ,
         )
 
     async def close(self) -> None:

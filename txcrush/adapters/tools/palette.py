@@ -1,5 +1,7 @@
 """The built-in tools of a workspace."""
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
@@ -9,6 +11,7 @@ from txcrush.adapters.tools.bash import BashTool
 from txcrush.adapters.tools.job_kill import JobKill
 from txcrush.adapters.tools.job_output import JobOutput
 from txcrush.adapters.tools.question import AskQuestions
+from txcrush.adapters.tools.searching import search_tools
 from txcrush.adapters.tools.todos import Todos
 from txcrush.adapters.tools.web_tools import WebTools
 from txcrush.core.instructions import task_prompt
@@ -20,7 +23,7 @@ from txcrush.wire.json import encode_text
 
 
 class Edges(Struct, frozen=True, kw_only=True):
-    """What the tools of every workspace share."""
+    """What the tools of every workspace share. `environ` is the server's environment."""
 
     processes: Processes
     make_program: MakeProgram
@@ -28,6 +31,7 @@ class Edges(Struct, frozen=True, kw_only=True):
     clock: Clock
     in_thread: InThread
     new_id: NewId
+    environ: Mapping[str, str]
 
 
 class Palette:
@@ -42,6 +46,7 @@ class Palette:
             Todos(bench.sessions, encode_text),
             AskQuestions(bench.questions),
             *self._shell_tools(bench, jobs),
+            *self._search_tools(bench, bench.path),
             *self._edges.web.for_workspace(bench),
         ]
         return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()))
@@ -58,10 +63,19 @@ class Palette:
             JobKill(jobs),
         )
 
+    def _search_tools(self, bench: Workbench, directory: str) -> tuple[Tool, ...]:
+        edges = self._edges
+        return search_tools(bench, directory, edges.clock, edges.environ, edges.in_thread)
+
     def _sub_agents(self, bench: Workbench, tools: list[Tool]) -> tuple[Tool, ...]:
         """The tools that send another agent, with what that one works with."""
         web = self._edges.web
+
+        def of_fetcher(directory: str) -> tuple[Tool, ...]:
+            found = self._search_tools(bench, directory)
+            return (*web.for_fetcher(directory), *(tool for tool in found if tool.spec.name in ("glob", "grep")))
+
         return (
             Agent(bench.subagents, tools, lambda: task_prompt(bench.facts(bench.path))),
-            AgenticFetch(bench, web.fetched_page, web.for_fetcher, self._edges.in_thread),
+            AgenticFetch(bench, web.fetched_page, of_fetcher, self._edges.in_thread),
         )
