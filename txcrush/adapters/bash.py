@@ -51,8 +51,9 @@ class Bash:
     def __init__(
         self, environ: Mapping[str, str], folder: str, banned_names: Iterable[str], banned_shapes: Iterable[Shape]
     ) -> None:
-        self._environ = {name: value for name, value in environ.items() if name not in _MISLEADING}
-        self._bash = shutil.which("bash", path=environ.get("PATH") or os.defpath) or _usual_bash()
+        path = environ.get("PATH") or os.defpath
+        self._environ = {name: value for name, value in environ.items() if name not in _MISLEADING} | {"PATH": path}
+        self._bash = shutil.which("bash", path=path) or _usual_bash()
         self._folder = folder
         self._preludes = {False: prelude((), ()), True: prelude(banned_names, banned_shapes)}
 
