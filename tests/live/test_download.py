@@ -115,7 +115,7 @@ async def test_wrong_arguments_are_said_and_not_asked_about(rig: Rig) -> None:
     assert await rig.refusal(file_path="") == "file_path parameter is required"
     assert await rig.refusal(url="file:///etc/passwd") == "URL must start with http:// or https://"
     assert "directory" in await rig.refusal(file_path=".")
-    assert "not a path" in await rig.refusal(file_path="a\0b")
+    assert "NUL character" in await rig.refusal(file_path="a\0b")
     assert rig.desk.asks == []
 
 
