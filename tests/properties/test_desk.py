@@ -17,15 +17,17 @@ from txcrush.testing.harness import CLIENT, Harness
 WHO = Answerer(Settler.CLIENT)
 OUTCOMES = {Settlement.GRANTED: True, Settlement.GRANTED_FOR_SESSION: True, Settlement.DENIED: False}
 
+POLICIES = [("policy", text) for text in ("ask", "deny:30", "allow", "allow:5")]
+
 ops = st.one_of(
     st.tuples(st.just("ask"), st.integers(0, 2)),
-    st.tuples(st.just("answer"), st.integers(0, 5), st.sampled_from(list(Verdict))),
-    st.tuples(st.just("cancel"), st.integers(0, 9)),
+    st.tuples(st.just("answer"), st.integers(0, 1), st.sampled_from(list(Verdict))),
+    st.tuples(st.just("answer"), st.integers(0, 1), st.sampled_from(list(Verdict))),
+    st.tuples(st.just("cancel"), st.integers(0, 4)),
+    st.tuples(st.just("cancel"), st.integers(0, 4)),
     st.tuples(st.just("hold")),
-    st.tuples(st.just("release"), st.integers(1, 4)),
-    st.tuples(st.just("fail")),
-    st.tuples(st.just("wait"), st.sampled_from([1, 30])),
-    st.tuples(st.just("policy"), st.sampled_from(["ask", "deny:30", "allow", "allow:5"])),
+    st.tuples(st.just("release"), st.sampled_from([1, 2, None, None])),
+    st.tuples(st.just("rest"), st.sampled_from([("fail",), ("wait", 1), ("wait", 30), *POLICIES])),
 )
 
 
@@ -62,23 +64,28 @@ class World:
 
     def answer(self, number: int, verdict: Verdict) -> None:
         pending = self.desk.pending()
-        if number < len(pending):
-            self._answer(pending[number].id, verdict)
-            self._answer(pending[number].id, Verdict.DENY)
+        if pending:
+            permission_id = pending[number % len(pending)].id
+            self._answer(permission_id, verdict)
+            self._answer(permission_id, Verdict.DENY)
 
     def _answer(self, permission_id: PermissionId, verdict: Verdict) -> None:
         answering = Deferred.fromCoroutine(self.desk.answer(permission_id, verdict, WHO))
         answering.addCallbacks(lambda won: self.won.extend([permission_id] * won), self.errors.append)
 
     def cancel(self, number: int) -> None:
-        if number < len(self.asked):
-            self.asked[number][1].cancel()
+        waiting = [asked for _, asked in self.asked if not asked.called]
+        if waiting:
+            waiting[number % len(waiting)].cancel()
 
     def hold(self) -> None:
         self.store.hold()
 
-    def release(self, count: int) -> None:
+    def release(self, count: int | None) -> None:
         self.store.release(count)
+
+    def rest(self, op: tuple[str, object]) -> None:
+        getattr(self, op[0])(*op[1:])
 
     def fail(self) -> None:
         self.store.fail_next(StorageFailed("disk full"))
