@@ -23,6 +23,7 @@ from txcrush import __version__
 from txcrush.adapters import logs
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
+from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
@@ -162,7 +163,10 @@ def build_server(
         project_files=files,
         skill_files=skill_files,
         build_provider=providers,
-        make_kit=Palette(),
+        make_kit=Palette(
+            in_thread=in_thread,
+            own=OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ),
+        ),
         directory_of=lambda path: in_thread(_directory_of, path),
         parse_object=parse_object,
         encode_event=encode_event,
@@ -171,6 +175,7 @@ def build_server(
         new_id=_new_id,
         facts=_facts,
         graces=(settings.create_grace_s, settings.detach_grace_s),
+        encode_apart=lambda event: in_thread(encode_event, event),
     )
     workspaces = Workspaces(
         Opener(edges),
@@ -205,7 +210,7 @@ def route_families(
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
         WorkspaceRoutes(workspaces, _visible, _is_local),
-        SessionRoutes(workspaces, clock),
+        SessionRoutes(workspaces),
         PromptRoutes(workspaces, clock),
         AgentRoutes(workspaces),
         EventRoutes(workspaces, clock),

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from txcrush.core.agents import Agents
 from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.events import EventLog
+from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk, DirectoryOf
 from txcrush.core.presence import Claims
@@ -25,6 +26,7 @@ from txcrush.core.turn import Equipment, Turn
 from txcrush.core.workbench import Kit, MakeKit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed
+from txcrush.model.events import Event
 from txcrush.model.ids import WorkspaceId
 from txcrush.model.storage import StoreHead
 from txcrush.ports import (
@@ -47,7 +49,8 @@ stored, and no number may come twice."""
 class Edges(Struct, frozen=True):
     """What the core needs from the edges to open workspaces; `wiring.py` fills it in.
 
-    `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds.
+    `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
+    `encode_apart` encodes a big event in a thread.
     """
 
     open_store: OpenStore
@@ -64,6 +67,7 @@ class Edges(Struct, frozen=True):
     new_id: NewId
     facts: Callable[[str], Facts]
     graces: tuple[float, float]
+    encode_apart: Callable[[Event], Deferred[bytes]] | None = None
 
 
 class Opener:
@@ -107,12 +111,16 @@ class Opener:
         store: Store,
     ) -> Workspace:
         edges, head = self._edges, store.head()
-        events = EventLog(store, edges.encode_event, edges.frame, edges.clock, head.seq + SEQ_GAP)
+        events = EventLog(
+            store, edges.encode_event, edges.frame, edges.clock, head.seq + SEQ_GAP, encode_apart=edges.encode_apart
+        )
         sessions = Sessions(events, edges.clock, edges.new_id, await store.sessions())
         waiting = await Recovery(store, events, sessions, edges.clock, edges.new_id).recover()
         skills = self._skills(request, settings)
         await skills.refresh()
         desk = self._desk(request, settings, events)
+        file_tracker = FileTracker(store, sessions, edges.clock, request.path)
+        file_history = FileHistory(events, edges.clock, edges.new_id)
         kit = edges.make_kit(
             Workbench(
                 path=request.path,
@@ -122,6 +130,8 @@ class Opener:
                 events=events,
                 sessions=sessions,
                 permissions=desk,
+                file_tracker=file_tracker,
+                file_history=file_history,
             )
         )
         equipment = self._equipment(request, settings, skills, store, events, sessions, kit)
@@ -139,6 +149,8 @@ class Opener:
             agents=equipment.agents,
             titles=equipment.titles,
             permissions=desk,
+            file_tracker=file_tracker,
+            file_history=file_history,
             kit=kit,
             claims=Claims(edges.clock, *edges.graces, when_idle),
             runs=runs,

@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.events import EventLog
+from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.permissions import Desk
 from txcrush.core.sessions import Sessions
 from txcrush.model.config import Config
@@ -23,6 +24,8 @@ class Workbench(Struct, frozen=True, kw_only=True):
     events: EventLog
     sessions: Sessions
     permissions: Desk
+    file_tracker: FileTracker
+    file_history: FileHistory
 
 
 class Kit(Struct, frozen=True):

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from txcrush.core.agents import Agents
 from txcrush.core.events import EventLog
+from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.observers import OneShot
 from txcrush.core.permissions import Desk
 from txcrush.core.presence import Claims
@@ -77,6 +78,8 @@ class Workspace:
         agents: Agents,
         titles: Titles,
         permissions: Desk,
+        file_tracker: FileTracker,
+        file_history: FileHistory,
         kit: Kit,
         claims: Claims,
         runs: Runs,
@@ -96,6 +99,8 @@ class Workspace:
         self.agents = agents
         self.titles = titles
         self.permissions = permissions
+        self.file_tracker = file_tracker
+        self.file_history = file_history
         self._kit = kit
         self.claims = claims
         self.runs = runs

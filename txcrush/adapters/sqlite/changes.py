@@ -38,8 +38,9 @@ _PUT_SESSION = _upsert("sessions", rows.SESSION_COLUMNS)
 _PUT_MESSAGE = _upsert("messages", rows.MESSAGE_COLUMNS)
 _PUT_FILE = _upsert("files", rows.FILE_COLUMNS)
 _MARK_READ = (
-    "INSERT INTO read_files (session_id, path, read_at) VALUES (?, ?, ?) "
-    "ON CONFLICT (path, session_id) DO UPDATE SET read_at = excluded.read_at"
+    "INSERT INTO read_files (session_id, path, read_at, size, mtime_ns) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (path, session_id) DO UPDATE SET "
+    "read_at = max(read_at, excluded.read_at), size = excluded.size, mtime_ns = excluded.mtime_ns"
 )
 _INSERT_RUN = _insert("runs", rows.RUN_COLUMNS)
 _START_RUN = "UPDATE runs SET user_message_id = ? WHERE id = ?"
@@ -110,7 +111,7 @@ def _put_file_version(connection: Connection, change: PutFileVersion) -> None:
 
 
 def _mark_read(connection: Connection, change: MarkRead) -> None:
-    connection.execute(_MARK_READ, (change.session_id, change.path, change.at))
+    connection.execute(_MARK_READ, (change.session_id, change.path, change.at, change.size, change.mtime_ns))
 
 
 _APPLY: dict[type, Callable[[Connection, Any], None]] = {
