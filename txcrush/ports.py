@@ -78,6 +78,9 @@ class Store(Protocol):
     def file_versions(self, session_id: SessionId) -> "Deferred[list[FileVersion]]":
         """The session's file versions, by version, then creation."""
 
+    def newest_file_version(self, path: str, session_id: SessionId | None) -> "Deferred[FileVersion | None]":
+        """The path's version with the highest number (of equal ones the latest), of one session or (None) of all."""
+
     def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
         """The files that the session has read, latest first."""
 

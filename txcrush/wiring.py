@@ -27,6 +27,7 @@ from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
+from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
@@ -196,11 +197,12 @@ class _Edges:
             facts=_facts,
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
+            encode_apart=lambda event: in_thread(encode_event, event),
         )
 
     def _of_tools(self) -> ToolEdges:
-        private = self._settings.allow_private_fetch
-        web = WebClient(self._reactor, self.clock, self._environ, allow_private=private)
+        settings = self._settings
+        web = WebClient(self._reactor, self.clock, self._environ, allow_private=settings.allow_private_fetch)
         return ToolEdges(
             processes=self._processes,
             make_program=self._bash,
@@ -209,6 +211,7 @@ class _Edges:
             in_thread=self.in_thread,
             new_id=_new_id,
             environ=self._environ,
+            own=OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=self._environ),
         )
 
     async def close(self) -> None:
@@ -261,7 +264,7 @@ def route_families(
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
         WorkspaceRoutes(workspaces, _visible, _is_local),
-        SessionRoutes(workspaces, clock),
+        SessionRoutes(workspaces),
         PromptRoutes(workspaces, clock, generations),
         AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock, callers),

@@ -11,6 +11,7 @@ from txcrush.core.edges import Edges
 from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.equipment import Equipment
 from txcrush.core.events import EventLog
+from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
@@ -62,7 +63,8 @@ class Assembly:
         self._settings = settings
         self._store = store
         clock, new_id = edges.clock, edges.new_id
-        self._events = EventLog(store, edges.encode_event, edges.frame, clock, store.head().seq + SEQ_GAP)
+        seq = store.head().seq + SEQ_GAP
+        self._events = EventLog(store, edges.encode_event, edges.frame, clock, seq, encode_apart=edges.encode_apart)
         self._book = DeskBook(store, self._events, clock, new_id)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
@@ -78,18 +80,17 @@ class Assembly:
         waiting = await Recovery(self._store, self._events, sessions, edges.clock, edges.new_id).recover()
         await self._skills.refresh()
         policies = await self._policies(sessions)
-        desk = self._desk(policies)
-        questions = Questions(self._events, self._book, policies, edges.clock, edges.new_id)
         bare = self._equipment(sessions)
         subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.cancellation(one))
-        kit = edges.make_kit(self._workbench(sessions, desk, questions, subagents))
+        bench = self._workbench(sessions, policies, subagents)
+        kit = edges.make_kit(bench)
         equipment = replace(bare, toolbox=self._toolbox(kit.tools))
         runs = self._runs(equipment)
-        workspace = self._workspace(equipment, desk, questions, kit, runs)
+        workspace = self._workspace(equipment, bench, kit, runs)
         runs.recover(waiting)
         return workspace
 
-    def _workspace(self, equipment: Equipment, desk: Desk, questions: Questions, kit: Kit, runs: Runs) -> Workspace:
+    def _workspace(self, equipment: Equipment, bench: Workbench, kit: Kit, runs: Runs) -> Workspace:
         return Workspace(
             self._id,
             self._key,
@@ -102,8 +103,10 @@ class Assembly:
             transcript=equipment.transcript,
             agents=self._agents,
             titles=equipment.titles,
-            permissions=desk,
-            questions=questions,
+            permissions=bench.permissions,
+            questions=bench.questions,
+            file_tracker=bench.file_tracker,
+            file_history=bench.file_history,
             kit=kit,
             claims=Claims(self._edges.clock, *self._edges.graces, self._when_idle),
             runs=runs,
@@ -111,7 +114,8 @@ class Assembly:
             shell_commands=self._shell_commands(equipment),
         )
 
-    def _workbench(self, sessions: Sessions, desk: Desk, questions: Questions, subagents: SubAgents) -> Workbench:
+    def _workbench(self, sessions: Sessions, policies: Policies, subagents: SubAgents) -> Workbench:
+        edges = self._edges
         return Workbench(
             path=self._request.path,
             data_dir=self._settings.data_dir,
@@ -119,10 +123,12 @@ class Assembly:
             store=self._store,
             events=self._events,
             sessions=sessions,
-            permissions=desk,
-            questions=questions,
+            permissions=self._desk(policies),
+            questions=Questions(self._events, self._book, policies, edges.clock, edges.new_id),
+            file_tracker=FileTracker(self._store, sessions, edges.clock, self._request.path),
+            file_history=FileHistory(self._events, edges.clock, edges.new_id),
             subagents=subagents,
-            facts=self._edges.facts,
+            facts=edges.facts,
         )
 
     def _equipment(self, sessions: Sessions) -> Equipment:

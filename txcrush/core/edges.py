@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from msgspec import Struct
+from twisted.internet.defer import Deferred
 
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import DirectoryOf
 from txcrush.core.toolbox import ParseObject, RepairObject
 from txcrush.core.workbench import MakeKit
 from txcrush.model.desk import Unanswered
+from txcrush.model.events import Event
 from txcrush.ports import (
     BuildProvider,
     Clock,
@@ -27,7 +29,8 @@ class Edges(Struct, frozen=True):
     """Filled in by `wiring.py`.
 
     `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
-    `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own.
+    `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own;
+    `encode_apart` encodes a big event in a thread.
     """
 
     open_store: OpenStore
@@ -48,3 +51,4 @@ class Edges(Struct, frozen=True):
     facts: Callable[[str], Facts]
     graces: tuple[float, float]
     unanswered: Unanswered = Unanswered()
+    encode_apart: Callable[[Event], Deferred[bytes]] | None = None

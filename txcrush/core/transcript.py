@@ -58,6 +58,13 @@ class Transcript:
         """A command that somebody ran beside the agent, as a user message."""
         return self._create(self._message(self.new_id(), session_id, Role.USER, [command, STOP]))
 
+    async def prepared_result(self, session_id: SessionId, result: ToolResult) -> Addition:
+        """The same; a big one is encoded beforehand."""
+        message = self._message(self.new_id(), session_id, Role.TOOL, [result, STOP])
+        size = len(result.content) + len(result.metadata) + len(result.data)
+        event = await self._events.prepared(message_event(message, Change.CREATED), size)
+        return Addition((PutMessage(message), *self._sessions.counted(session_id, 1)), (event,))
+
     def assistant(
         self,
         session_id: SessionId,

@@ -182,8 +182,9 @@ class Turn:
                 live.replace_input(call.id, "{}")
 
     async def _keep(self, result: ToolResult) -> None:
+        addition = await self._with.transcript.prepared_result(self.session_id, result)
         self._results[result.tool_call_id] = result
-        await self._with.transcript.add(self._with.transcript.result(self.session_id, result))
+        await self._with.transcript.add(addition)
 
     async def _end_step(self) -> None:
         """Finish this step's message; the turn goes on with another."""

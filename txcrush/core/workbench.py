@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.events import EventLog
+from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.questions import Questions
@@ -29,6 +30,8 @@ class Workbench(Struct, frozen=True, kw_only=True):
     subagents: SubAgents
     facts: Callable[[str], Facts]
     questions: Questions
+    file_tracker: FileTracker
+    file_history: FileHistory
 
 
 class Kit(Struct, frozen=True):

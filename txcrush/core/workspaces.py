@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from txcrush.core.agents import Agents
 from txcrush.core.events import EventLog, Frame
+from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.observers import OneShot
 from txcrush.core.permissions import Desk
 from txcrush.core.presence import Claims
@@ -81,6 +82,8 @@ class Workspace:
         titles: Titles,
         permissions: Desk,
         questions: Questions,
+        file_tracker: FileTracker,
+        file_history: FileHistory,
         kit: Kit,
         claims: Claims,
         runs: Runs,
@@ -102,6 +105,8 @@ class Workspace:
         self.titles = titles
         self.permissions = permissions
         self.questions = questions
+        self.file_tracker = file_tracker
+        self.file_history = file_history
         self._kit = kit
         self.claims = claims
         self.runs = runs

@@ -86,7 +86,8 @@ class Event(Struct, frozen=True):
     """One event.
 
     `key` names the thing that changed. `replaceable` events (a growing message) may be replaced by a newer one of the
-    same kind and key while they wait for a slow reader; all others reach every reader.
+    same kind and key while they wait for a slow reader; all others reach every reader. `body` is the event's JSON where
+    it was made beforehand (`EventLog.prepared`), else empty.
     """
 
     kind: EventKind
@@ -94,6 +95,7 @@ class Event(Struct, frozen=True):
     payload: Payload
     key: str = ""
     replaceable: bool = False
+    body: bytes = b""
 
 
 class LoggedEvent(Struct, frozen=True, kw_only=True):

@@ -66,11 +66,16 @@ class PutFileVersion(Struct, frozen=True):
 
 
 class MarkRead(Struct, frozen=True):
-    """The session has read the file (absolute path) at this time, Unix seconds."""
+    """The session has read the file (absolute path) at this time, Unix seconds, which never goes back.
+
+    `size` in bytes and `mtime_ns` tell the state that was read; the size is -1 where it is not known.
+    """
 
     session_id: SessionId
     path: str
     at: int
+    size: int = -1
+    mtime_ns: int = 0
 
 
 class PutDeskEntry(Struct, frozen=True):
@@ -114,5 +119,9 @@ class StoreHead(Struct, frozen=True):
 
 
 class ReadMark(Struct, frozen=True):
+    """That a session has read a file, as `MarkRead` says it."""
+
     path: str
     at: int
+    size: int = -1
+    mtime_ns: int = 0

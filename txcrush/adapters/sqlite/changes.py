@@ -45,8 +45,9 @@ _PUT_POLICY = (
     "ON CONFLICT (session_id) DO UPDATE SET unanswered = excluded.unanswered, skip = excluded.skip"
 )
 _MARK_READ = (
-    "INSERT INTO read_files (session_id, path, read_at) VALUES (?, ?, ?) "
-    "ON CONFLICT (path, session_id) DO UPDATE SET read_at = excluded.read_at"
+    "INSERT INTO read_files (session_id, path, read_at, size, mtime_ns) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (path, session_id) DO UPDATE SET "
+    "read_at = max(read_at, excluded.read_at), size = excluded.size, mtime_ns = excluded.mtime_ns"
 )
 _INSERT_RUN = _insert("runs", rows.RUN_COLUMNS)
 _START_RUN = "UPDATE runs SET user_message_id = ? WHERE id = ?"
@@ -117,7 +118,7 @@ def _put_file_version(connection: Connection, change: PutFileVersion) -> None:
 
 
 def _mark_read(connection: Connection, change: MarkRead) -> None:
-    connection.execute(_MARK_READ, (change.session_id, change.path, change.at))
+    connection.execute(_MARK_READ, (change.session_id, change.path, change.at, change.size, change.mtime_ns))
 
 
 def _put_desk_entry(connection: Connection, change: PutDeskEntry) -> None:

@@ -17,7 +17,7 @@ _MESSAGES = f"SELECT {rows.MESSAGE_COLUMNS} FROM messages"
 _IN_ORDER = "ORDER BY created_at, rowid"
 _NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
 _FILES = f"SELECT {rows.FILE_COLUMNS} FROM files WHERE session_id = ? ORDER BY version, created_at, rowid"
-_READ_MARKS = "SELECT path, read_at FROM read_files WHERE session_id = ? ORDER BY read_at DESC, path"
+_READ_MARKS = "SELECT path, read_at, size, mtime_ns FROM read_files WHERE session_id = ? ORDER BY read_at DESC, path"
 _EVENTS = f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
 _RUNS = f"SELECT {rows.RUN_COLUMNS}, {rows.END_COLUMNS} FROM runs LEFT JOIN run_ends ON run_id = id"
 
@@ -84,6 +84,13 @@ def message(connection: Connection, message_id: MessageId) -> Message | None:
 
 def file_versions(connection: Connection, session_id: SessionId) -> list[FileVersion]:
     return [rows.file_of(row) for row in connection.execute(_FILES, (session_id,))]
+
+
+def newest_file_version(connection: Connection, path: str, session_id: SessionId | None) -> FileVersion | None:
+    where = "path = :path" if session_id is None else "path = :path AND session_id = :session_id"
+    newest = f"SELECT {rows.FILE_COLUMNS} FROM files WHERE {where} ORDER BY version DESC, created_at DESC, rowid DESC"
+    found = connection.execute(f"{newest} LIMIT 1", {"path": path, "session_id": session_id}).fetchone()
+    return rows.file_of(found) if found else None
 
 
 def read_marks(connection: Connection, session_id: SessionId) -> list[ReadMark]:

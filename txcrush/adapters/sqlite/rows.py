@@ -120,7 +120,7 @@ def file_of(row: Row) -> FileVersion:
 
 
 def read_mark_of(row: Row) -> ReadMark:
-    return ReadMark(path=row[0], at=row[1])
+    return ReadMark(path=row[0], at=row[1], size=row[2], mtime_ns=row[3])
 
 
 def event_row(event: LoggedEvent) -> Row:

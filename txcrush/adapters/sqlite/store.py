@@ -94,6 +94,9 @@ class SqliteStore:
     def file_versions(self, session_id: SessionId) -> "Deferred[list[FileVersion]]":
         return self._read(partial(queries.file_versions, session_id=session_id))
 
+    def newest_file_version(self, path: str, session_id: SessionId | None) -> "Deferred[FileVersion | None]":
+        return self._read(partial(queries.newest_file_version, path=path, session_id=session_id))
+
     def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
         return self._read(partial(queries.read_marks, session_id=session_id))
 
