@@ -12,9 +12,23 @@ AMBIGUOUS = (
 )
 NOT_FOUND = "old_string not found in file: it has to match exactly, blanks and line breaks included"
 
+SHOWN = {
+    AMBIGUOUS: (
+        "old_string appears multiple times in the file. Please provide more context to ensure a unique match, or set "
+        "replace_all to true"
+    ),
+    NOT_FOUND: "old_string not found in file. Make sure it matches exactly, including whitespace and line breaks",
+}
+"""The same as clients are shown it, where it stands in metadata: that is protocol, and literal."""
+
 
 class NoReplacement(ValueError):
-    """The text does not hold what is to be replaced, or holds it more than once; in words for the model."""
+    """The text does not hold what is to be replaced, or holds it more than once; in words for the model. `shown` says
+    it in the protocol's words."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__("\n\n".join(filter(None, (reason, hint))))
+        self.shown = "\n\n".join(filter(None, (SHOWN.get(reason, reason), hint)))
 
 
 class Replaced(Struct, frozen=True):
@@ -37,7 +51,7 @@ def replaced(text: str, old: str, new: str, *, replace_all: bool = False) -> Rep
     matches = normalised_matches(text, old)
     if len(matches) == 1 or (matches and replace_all):
         return Replaced(_with_lines_replaced(text, old, new, matches), corrected=True)
-    raise NoReplacement("\n\n".join(filter(None, (NOT_FOUND, hint(text, old)))))
+    raise NoReplacement(NOT_FOUND, hint(text, old))
 
 
 def _with_lines_replaced(text: str, old: str, new: str, matches: list[Match]) -> str:

@@ -42,7 +42,7 @@ def applied(text: str, edits: Sequence[Edit], first_index: int = 1) -> Series:
         try:
             step = _one(text, edit)
         except NoReplacement as error:
-            failed.append(FailedEdit(index, str(error), edit))
+            failed.append(FailedEdit(index, error.shown, edit))
             continue
         text, corrected = step[0], corrected or step[1]
     return Series(text, len(edits) - len(failed), tuple(failed), corrected)
