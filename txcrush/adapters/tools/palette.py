@@ -1,5 +1,6 @@
 """All built-in tools of a workspace."""
 
+from txcrush.adapters.places import Places
 from txcrush.adapters.tools.todos import Todos
 from txcrush.adapters.tools.web_tools import WebTools
 from txcrush.core.workbench import Kit, Workbench
@@ -13,4 +14,4 @@ class Palette:
         self._web = web
 
     def __call__(self, bench: Workbench) -> Kit:
-        return Kit((Todos(bench.sessions, encode_text), *self._web.for_workspace(bench)))
+        return Kit((Todos(bench.sessions, encode_text), *self._web.for_workspace(bench, Places(bench.path))))
