@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
+from txcrush.adapters.places import Places
 from txcrush.adapters.tools.download import Download
 from txcrush.adapters.web import WebClient
 from txcrush.adapters.web.landing import Landing
@@ -35,7 +36,7 @@ class Rig:
         self.outside = directory
         self.url = f"http://127.0.0.1:{self.server.port}/f.txt"
         web = WebClient(reactor, Clock(), {}, allow_private=True)
-        self.tool = Download(web, self.desk, str(self.root), deferToThread)
+        self.tool = Download(web, self.desk, Places(str(self.root)), deferToThread)
 
     def run(self, **arguments: object) -> "Deferred[ToolOutput]":
         call = ToolCall(id="call_1", name="download", input="", finished=True)
@@ -114,8 +115,9 @@ async def test_wrong_arguments_are_said_and_not_asked_about(rig: Rig) -> None:
     assert await rig.refusal(url="") == "URL parameter is required"
     assert await rig.refusal(file_path="") == "file_path parameter is required"
     assert await rig.refusal(url="file:///etc/passwd") == "URL must start with http:// or https://"
-    assert "directory" in await rig.refusal(file_path=".")
-    assert "NUL character" in await rig.refusal(file_path="a\0b")
+    os.mkfifo(rig.root / "pipe")
+    for odd in (".", "a\0b", "pipe", "/dev/null"):
+        assert "path" in await rig.refusal(file_path=odd)
     assert rig.desk.asks == []
 
 
@@ -176,6 +178,32 @@ async def test_promise_66_a_link_that_was_changed_while_it_was_asked_about_is_no
         await running
     assert os.listdir(rig.outside / "elsewhere") == []
     assert rig.server.connections == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_promise_66_a_directory_that_becomes_a_link_during_the_transfer_is_not_followed(rig: Rig) -> None:
+    (rig.outside / "elsewhere").mkdir()
+    (rig.root / "d").mkdir()
+    running = rig.run(file_path="d/f.txt")
+    exchange = await rig.server.next_request()
+    (rig.root / "d").rename(rig.root / "old")
+    (rig.root / "d").symlink_to(rig.outside / "elsewhere")
+    exchange.answer(200, b"hello", "text/plain")
+    with pytest.raises(Refused, match="failed to write"):
+        await running
+    assert os.listdir(rig.outside / "elsewhere") == os.listdir(rig.root / "old") == []
+
+
+def test_promise_66_a_file_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("old")
+    landing = Landing(str(tmp_path / "f"))
+    landing.write(b"new")
+    (tmp_path / "f").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError):
+        landing.commit()
+    landing.discard()
+    assert (tmp_path / "secret").read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["f", "secret"]
 
 
 @pytest_twisted.ensureDeferred

@@ -284,3 +284,10 @@ async def test_promise_68_tls_is_verified_by_name_though_an_address_is_connected
     with pytest.raises(WebFailed):
         await secure.get("https://six.example/")
     assert len(secure.server.requests) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_name_that_tls_cannot_verify_is_a_failure(secure: Rig) -> None:
+    with pytest.raises(WebFailed):
+        await secure.get("https://under_score.example/")
+    assert secure.server.requests == []

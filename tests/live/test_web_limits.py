@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
+from txcrush.adapters.places import Places
 from txcrush.adapters.tools.download import Download
 from txcrush.adapters.tools.fetch import LARGEST, Fetch
 from txcrush.adapters.tools.web_fetch import WebFetch
@@ -71,7 +72,7 @@ class Rig:
         return tool.run(used(url=self.url, format=format, **more))
 
     def download(self, path: str = "file", *, largest: int = 1 << 30, **more: object) -> "Deferred[ToolOutput]":
-        tool = Download(self.web, self.desk, str(self.directory), deferToThread, largest=largest)
+        tool = Download(self.web, self.desk, Places(str(self.directory)), deferToThread, largest=largest)
         return tool.run(used(url=self.url, file_path=path, **more))
 
     def web_fetch(self) -> "Deferred[ToolOutput]":

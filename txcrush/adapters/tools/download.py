@@ -33,7 +33,7 @@ class DownloadArguments(Struct, frozen=True):
 
 
 class Download:
-    """The `download` tool for the workspace `root`. `largest` is the most bytes of a file."""
+    """The `download` tool of the workspace whose `places` they are. `largest` is the most bytes of a file."""
 
     spec = described(
         "download",
@@ -48,12 +48,11 @@ class Download:
     )
 
     def __init__(
-        self, web: WebClient, permissions: Permissions, root: str, in_thread: InThread, *, largest: int = LARGEST
+        self, web: WebClient, permissions: Permissions, places: Places, in_thread: InThread, *, largest: int = LARGEST
     ) -> None:
         self._web = web
         self._permissions = permissions
-        self._root = root
-        self._places = Places(root)
+        self._places = places
         self._in_thread = in_thread
         self._largest = largest
 
@@ -86,7 +85,6 @@ class Download:
         landing = Landing(place.real)
         try:
             await self._pour(body, landing)
-            await self._check_unmoved(place.absolute, place)
             await self._in_thread(landing.commit)
         except OSError as error:
             await self._in_thread(landing.discard)
@@ -98,7 +96,7 @@ class Download:
 
     def _report(self, place: Place, answer: Answer, size: int) -> str:
         kind = f" (Content-Type: {answer.content_type})" if answer.content_type else ""
-        return f"Successfully downloaded {size} bytes to {os.path.relpath(place.absolute, self._root)}{kind}"
+        return f"Successfully downloaded {size} bytes to {os.path.relpath(place.absolute, self._places.root)}{kind}"
 
     async def _pour(self, body: Body, landing: Landing) -> None:
         pieces, size = [], 0
@@ -117,17 +115,22 @@ class Download:
             place: Place = await self._in_thread(self._places.resolved, path)
         except (ValueError, OSError) as error:
             raise Refused(f"file_path is not a path: {error}") from error
-        if await self._in_thread(os.path.isdir, place.real):
-            raise Refused(f"Path is a directory, not a file: {place.absolute}")
+        if not await self._in_thread(_may_be_a_file, place.real):
+            raise Refused(f"file_path is not a path of a file: {place.absolute}")
         return place
 
     async def _check_unmoved(self, path: str, place: Place) -> None:
-        """What was asked about is what is written: a link that changed since leads elsewhere."""
+        """What was asked about is what is written: a link that changed since leads elsewhere. What changes later fails
+        in the `Landing`, which follows none."""
         if await self._place(path) != place:
             raise Refused(f"{place.absolute} leads elsewhere than when it was asked about")
 
     def _too_large(self) -> str:
         return f"the file is larger than {self._largest} bytes"
+
+
+def _may_be_a_file(path: str) -> bool:
+    return os.path.isfile(path) or not os.path.exists(path)
 
 
 def _asked(use: ToolUse, wanted: DownloadArguments, place: Place) -> Ask:

@@ -61,7 +61,7 @@ class Palette:
             *self._shell_tools(bench, jobs),
             *self._file_tools(bench),
             *self._search_tools(bench, bench.path),
-            *self._edges.web.for_workspace(bench),
+            *self._edges.web.for_workspace(bench, self._places(bench, bench.path)),
         ]
         return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()))
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
+from txcrush.adapters.places import Places
 from txcrush.adapters.tools.download import Download
 from txcrush.adapters.tools.fetch import Fetch
 from txcrush.adapters.tools.sourcegraph import Sourcegraph
@@ -24,11 +25,11 @@ class WebTools:
         self._in_thread = in_thread
         self._pages = Pages(web, in_thread)
 
-    def for_workspace(self, bench: Workbench) -> tuple[Tool, ...]:
-        """`fetch`, `download`, `sourcegraph`."""
+    def for_workspace(self, bench: Workbench, places: Places) -> tuple[Tool, ...]:
+        """`fetch`, `download`, `sourcegraph`; `places` are the workspace's."""
         return (
             Fetch(self._web, bench.permissions, bench.path, self._in_thread),
-            Download(self._web, bench.permissions, bench.path, self._in_thread),
+            Download(self._web, bench.permissions, places, self._in_thread),
             Sourcegraph(self._web, self._in_thread),
         )
 

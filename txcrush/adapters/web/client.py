@@ -90,6 +90,8 @@ class WebClient:
             )
         except NETWORK_ERRORS as error:
             raise told(error) from error
+        except UnicodeError as error:  # TLS takes fewer names than HTTP does
+            raise WebFailed(f"invalid host name: {error}") from error
         finally:
             agent.close()
 
