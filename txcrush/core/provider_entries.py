@@ -74,6 +74,8 @@ def _from_catalogue(entry: CatalogueEntry, provider: ProviderConfig, env: Mappin
     )
     if provider.disable:
         return provider
+    if entry.id == "anthropic" and provider.oauth is not None:
+        raise _Dropped("logging in to a subscription is not supported, set an api_key")
     if not provider.models:
         raise _Dropped("it lists no models")
     if not _expanded("api_key", provider.api_key, env):

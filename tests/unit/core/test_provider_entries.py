@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core.catalogue import CATALOGUE
 from txcrush.core.provider_entries import with_offline, with_usable_providers
-from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, Token, TuiOptions
 from txcrush.model.errors import ConfigInvalid
 
 
@@ -94,6 +94,18 @@ class UsableProvidersTests(SynchronousTestCase):
         found, warnings = self.usable(ProviderConfig(models=(a_model("m"),)), "openai", env={})
         self.assertIsNone(found)
         self.assertIn("OPENAI_API_KEY", warnings[0])
+
+    def test_a_subscription_login_of_anthropic_is_dropped(self) -> None:
+        env = {"ANTHROPIC_API_KEY": "s3cret"}
+        keyed = ProviderConfig(models=(a_model("m"),))
+        found, _ = self.usable(keyed, "anthropic", env)
+        assert found is not None
+        self.assertEqual((found.type, found.api_key), ("anthropic", "$ANTHROPIC_API_KEY"))
+        found, warnings = self.usable(
+            replace(keyed, oauth=Token(access_token="t", expires_in=1, expires_at=1)), "anthropic", env
+        )
+        self.assertIsNone(found)
+        self.assertIn("set an api_key", warnings[0])
 
     def test_a_disabled_known_provider_stays_in_the_list(self) -> None:
         found, _ = self.usable(ProviderConfig(disable=True), "openai", env={})
