@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,18 @@ def _no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_RUNTIME_DIR", str(home))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_ignored_signals() -> Iterator[None]:
+    """A job in the background of a script, or under nohup, is started with these ignored, and so would be every server
+    that a test starts: it would keep them ignored, as it should."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

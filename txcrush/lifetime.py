@@ -5,6 +5,7 @@ one only gets logged. Here the first SIGTERM, SIGINT or SIGHUP stops the server 
 second one ends it at once with status 1, and so does a stop that takes longer than it may.
 """
 
+import ctypes
 import gc
 import os
 import resource
@@ -29,6 +30,9 @@ STOP_S = 6.0
 
 FORCE_S = 7.0
 """Seconds after which the process ends whatever still holds it: a thread, a child, a blocked reactor."""
+
+PR_SET_CHILD_SUBREAPER = 36
+"""From `linux/prctl.h`; Python has no name for it."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -104,6 +108,7 @@ class Lifetime(Service):
 
     def _begin(self) -> None:
         self._process.raise_file_limit()
+        self._process.adopt_orphans()
         self._process.catch_signals(self._signalled)
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._start_failed)
@@ -162,6 +167,11 @@ class Process:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != hard and hard != resource.RLIM_INFINITY:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def adopt_orphans(self) -> None:
+        """On Linux, become the parent of what our children leave behind, so that it can be found and ended."""
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
     def catch_signals(self, handler: Callable[[int], None]) -> None:
         """Call the handler for each stop signal, except those that our parent had us ignore (`nohup`, `&`)."""

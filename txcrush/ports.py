@@ -10,10 +10,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from txcrush.model.config import Config, ProviderConfig
+from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.events import Event, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
 from txcrush.model.permissions import Ask
+from txcrush.model.processes import Program, ShellLine
 from txcrush.model.providers import ModelReply, ModelRequest
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
@@ -76,8 +78,24 @@ class Store(Protocol):
     def file_versions(self, session_id: SessionId) -> "Deferred[list[FileVersion]]":
         """The session's file versions, by version, then creation."""
 
+    def newest_file_version(self, path: str, session_id: SessionId | None) -> "Deferred[FileVersion | None]":
+        """The path's version with the highest number (of equal ones the latest), of one session or (None) of all."""
+
     def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
         """The files that the session has read, latest first."""
+
+    def desk_entry(self, entry_id: str) -> "Deferred[DeskEntry | None]":
+        """One entry of the desk's book, or None."""
+
+    def desk_entries(self, session_id: SessionId | None, before: str, limit: int) -> "Deferred[list[DeskEntry]]":
+        """The desk's book, of one session or (None) whole: the newest first, at most `limit`. `before` is the id of an
+        entry, which those that are wanted are older than; empty or unknown: from the newest on."""
+
+    def pending_desk_entries(self) -> "Deferred[list[DeskEntry]]":
+        """Every entry that is not settled, oldest first."""
+
+    def policies(self) -> "Deferred[list[SessionPolicy]]":
+        """The policies of all sessions that have one."""
 
     def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
         """Logged events with a larger number, in order, at most `limit`.
@@ -157,6 +175,36 @@ class Tool(Protocol):
     def run(self, use: ToolUse) -> "Deferred[ToolOutput]":
         """Do it. What the model should know of a failure is an output with `is_error`; a failed Deferred fails the
         turn. Cancelling the Deferred stops the work and everything that it started."""
+
+
+TakeBytes = Callable[[bytes], None]
+"""Where the output of a program goes as it comes. Called on the reactor thread; may neither raise nor wait."""
+
+
+class Child(Protocol):
+    """A program that was started."""
+
+    def when_exited(self) -> "Deferred[int]":
+        """Fires with the status, 128 + N where signal N ended it, once the program itself has exited and what it had
+        written by then is handed over. What it left behind may go on, and its output goes on being taken."""
+
+    def kill(self, grace_s: float = 2.0) -> "Deferred[None]":
+        """End the program and everything that it has started; what an interrupt does not end in time is killed. Fires
+        when nothing of it is left, or when what is left has withstood every attempt."""
+
+
+class Processes(Protocol):
+    """Runs programs, each the leader of a session of its own, without a terminal and with an empty standard input."""
+
+    def start(self, program: Program, out: TakeBytes, err: TakeBytes) -> "Deferred[Child]":
+        """Fires once it runs; fails with `CannotStart`. Who cancels gets no child: what was started is killed."""
+
+    def end(self, mark: str, grace_s: float = 2.0) -> "Deferred[None]":
+        """As `Child.kill`, for everything that was started under this mark, also what its program left behind."""
+
+
+MakeProgram = Callable[[ShellLine], Program]
+"""Turns a line of bash into the program that runs it. Raises `Refused` where there is no bash."""
 
 
 class ConfigFiles(Protocol):

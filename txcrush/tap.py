@@ -19,6 +19,7 @@ from txcrush import __version__
 from txcrush.adapters import logs
 from txcrush.lifetime import Lifetime, Process, Reactor, Server
 from txcrush.model.addresses import default_host, default_state_dir, parse_host
+from txcrush.model.desk import Unanswered, parse_unanswered
 from txcrush.model.settings import ServerSettings
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
@@ -33,6 +34,10 @@ _PARAMETERS: dict[str, tuple[str | None, str]] = {
     "idle-exit": (
         None,
         "End after this many seconds without work [default: never, or $CRUSH_SERVER_IDLE_TIMEOUT]",
+    ),
+    "unanswered": (
+        None,
+        "What becomes of a permission that nobody answers: ask, deny:SECONDS or allow [default: ask]",
     ),
     "log-level": (None, "debug, info, warn, error or critical [default: info]"),
     "log-format": (None, "text or json [default: text on a terminal, json elsewhere]"),
@@ -108,6 +113,7 @@ class Options(UsageOptions):
             trust_projects=bool(self["trust-projects"]),
             allow_private_fetch=bool(self["allow-private-fetch"]),
             replaceable=bool(self["replaceable"]),
+            unanswered=self._unanswered(),
             idle_exit_s=None if idle_exit is None else _seconds(source, idle_exit),
             detach_grace_s=_seconds("CRUSH_SERVER_DETACH_GRACE", detach_grace),
         )
@@ -144,6 +150,12 @@ class Options(UsageOptions):
         except ValueError as error:
             raise UsageError(f"--host: {error}") from error
         return str(self["host"])
+
+    def _unanswered(self) -> Unanswered:
+        try:
+            return parse_unanswered(self["unanswered"] or "ask")
+        except ValueError as error:
+            raise UsageError(f"--unanswered {error}") from error
 
     def _adopt(self, twist: MutableMapping[str, Any]) -> None:
         """Set up `twist` itself: the asyncio reactor unless one was named, and our log in place of its own."""

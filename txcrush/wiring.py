@@ -1,7 +1,9 @@
 """Puts the server together, top to bottom, once. The only module that knows every layer."""
 
+import asyncio
 import os
 import platform
+import random
 import secrets
 import time
 import uuid
@@ -21,22 +23,32 @@ from zope.interface import implementer
 
 from txcrush import __version__
 from txcrush.adapters import logs
+from txcrush.adapters.bash import Bash
+from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
+from txcrush.adapters.guarded_places import OwnPlaces
+from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.adapters.tools.palette import Edges as ToolEdges
 from txcrush.adapters.tools.palette import Palette
+from txcrush.adapters.tools.web_tools import WebTools
+from txcrush.adapters.web import WebClient
+from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
 from txcrush.core.observers import OneShot
-from txcrush.core.opening import Edges, Opener
+from txcrush.core.opening import Opener
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
+from txcrush.http.callers import Callers
 from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
+from txcrush.http.generations import Generations
 from txcrush.http.listening import Listening, listen
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
@@ -46,11 +58,13 @@ from txcrush.http.sessions import SessionRoutes
 from txcrush.http.skills import SkillRoutes
 from txcrush.http.system import SystemRoutes
 from txcrush.http.workspaces import WorkspaceRoutes
+from txcrush.model.addresses import default_state_dir
 from txcrush.model.config import Config
 from txcrush.model.settings import ServerSettings
 from txcrush.ports import Clock, ProjectFiles, SkillFiles
 from txcrush.wire.config import redacted
 from txcrush.wire.json import parse_object
+from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_event
 
@@ -137,60 +151,105 @@ class Server(Service):
         return self._failure
 
 
+class _Edges:
+    """The edges of the server, each made once."""
+
+    def __init__(self, reactor: Any, settings: ServerSettings, environ: Mapping[str, str]) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._environ = environ
+        self.clock = WallClock(reactor)
+        self.files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
+        self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
+        self._providers = ProviderBuilder(
+            reactor,
+            clock=self.clock,
+            environ=environ,
+            expand=lambda value: expand(value, environ),
+            new_id=_new_id,
+            keep_secret=logs.secrets.add,
+        )
+        self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
+        self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
+
+    def in_thread(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments, **named)
+
+    def of_workspaces(self) -> Edges:
+        """What the core needs of them."""
+        settings, in_thread = self._settings, self.in_thread
+        return Edges(
+            open_store=OpenSqliteStore(self._reactor, self.clock.seconds, _new_id, _open_settings(self._environ)),
+            config_files=JsonConfigFiles(
+                self._reactor, _config_settings(settings, self._environ), self._providers.list_models
+            ),
+            project_files=self.files,
+            skill_files=self.skill_files,
+            build_provider=self._providers,
+            make_kit=Palette(self._of_tools()),
+            processes=self._processes,
+            make_program=self._bash,
+            directory_of=lambda path: in_thread(_directory_of, path),
+            parse_object=parse_object,
+            repair_object=lambda text: in_thread(repaired_object, text),
+            encode_event=encode_event,
+            frame=frame,
+            clock=self.clock,
+            new_id=_new_id,
+            facts=_facts,
+            graces=(settings.create_grace_s, settings.detach_grace_s),
+            unanswered=settings.unanswered,
+            encode_apart=lambda event: in_thread(encode_event, event),
+        )
+
+    def _of_tools(self) -> ToolEdges:
+        settings = self._settings
+        web = WebClient(self._reactor, self.clock, self._environ, allow_private=settings.allow_private_fetch)
+        return ToolEdges(
+            processes=self._processes,
+            make_program=self._bash,
+            web=WebTools(web, self.clock, random.random, self.in_thread),
+            clock=self.clock,
+            in_thread=self.in_thread,
+            new_id=_new_id,
+            environ=self._environ,
+            own=OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=self._environ),
+        )
+
+    async def close(self) -> None:
+        """End what they left running."""
+        await self._processes.close()
+        await self._providers.close()
+
+
 def build_server(
     reactor: Any, settings: ServerSettings, environ: Mapping[str, str], stop: Callable[[], None]
 ) -> Server:
     """Construct everything. `stop` is called when the server wants the process to end."""
-    clock = WallClock(reactor)
-
-    def in_thread(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), function, *arguments)
-
-    files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
-    skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
-    providers = ProviderBuilder(
-        reactor,
-        clock=clock,
-        environ=environ,
-        expand=lambda value: expand(value, environ),
-        new_id=_new_id,
-        keep_secret=logs.secrets.add,
-    )
-    edges = Edges(
-        open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),
-        config_files=JsonConfigFiles(reactor, _config_settings(settings, environ), providers.list_models),
-        project_files=files,
-        skill_files=skill_files,
-        build_provider=providers,
-        make_kit=Palette(),
-        directory_of=lambda path: in_thread(_directory_of, path),
-        parse_object=parse_object,
-        encode_event=encode_event,
-        frame=frame,
-        clock=clock,
-        new_id=_new_id,
-        facts=_facts,
-        graces=(settings.create_grace_s, settings.detach_grace_s),
-    )
+    edges = _Edges(reactor, settings, environ)
     workspaces = Workspaces(
-        Opener(edges),
-        lambda path: in_thread(paths.realpath, path),
-        clock,
+        Opener(edges.of_workspaces()),
+        lambda path: edges.in_thread(paths.realpath, path),
+        edges.clock,
         _new_id,
         idle_exit_s=settings.idle_exit_s,
         stop=stop,
     )
     families = route_families(
-        workspaces, clock, project_files=files, skill_files=skill_files, replaceable=settings.replaceable
+        workspaces,
+        edges.clock,
+        project_files=edges.files,
+        skill_files=edges.skill_files,
+        replaceable=settings.replaceable,
     )
-    resource = build_app(families, in_thread).resource()
+    resource = build_app(families, edges.in_thread).resource()
 
     def begin_listening() -> Deferred[Listening]:
         return Deferred.fromCoroutine(
             listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
         )
 
-    return Server(workspaces, begin_listening, providers.close)
+    return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
 
 
 def route_families(
@@ -202,14 +261,16 @@ def route_families(
     replaceable: bool = False,
 ) -> list[object]:
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
+    generations = Generations()
+    callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
         WorkspaceRoutes(workspaces, _visible, _is_local),
-        SessionRoutes(workspaces, clock),
-        PromptRoutes(workspaces, clock),
-        AgentRoutes(workspaces),
-        EventRoutes(workspaces, clock),
-        PermissionRoutes(workspaces),
+        SessionRoutes(workspaces),
+        PromptRoutes(workspaces, clock, generations),
+        AgentRoutes(workspaces, generations),
+        EventRoutes(workspaces, clock, callers),
+        PermissionRoutes(workspaces, callers),
         ConfigRoutes(workspaces, _visible),
         ProjectRoutes(workspaces, project_files),
         SkillRoutes(workspaces, skill_files),
@@ -219,6 +280,10 @@ def route_families(
 
 def _new_id() -> str:
     return str(uuid.uuid4())
+
+
+def _shell_folder(settings: ServerSettings, environ: Mapping[str, str]) -> str:
+    return paths.join(settings.state_dir or default_state_dir(environ), "shell")
 
 
 def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> ConfigSettings:

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.model.desk import DeskEntry, DeskKind, Fallback, SessionPolicy, Settlement, Unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
-from txcrush.model.ids import MessageId, RunId, SessionId
+from txcrush.model.ids import ClientId, MessageId, RunId, SessionId
 from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, Text
 from txcrush.model.runs import Attachment, Outcome, Prompt, RunEnd, RunRecord, WhenBusy
 from txcrush.model.sessions import FileVersion, Session, Todo, TodoStatus
@@ -24,8 +25,10 @@ from txcrush.model.storage import (
     DeleteSession,
     EndRun,
     MarkRead,
+    PutDeskEntry,
     PutFileVersion,
     PutMessage,
+    PutPolicy,
     PutSession,
     ReadMark,
     StartRun,
@@ -131,6 +134,9 @@ async def test_a_new_directory_is_empty(opened: Opened) -> None:
     assert await store.file_versions(S1) == []
     assert await store.read_marks(S1) == []
     assert await store.events_after(0, 10) == []
+    assert await store.desk_entry("d") is None
+    assert (await store.desk_entries(None, "", 10), await store.pending_desk_entries()) == ([], [])
+    assert await store.policies() == []
 
 
 @pytest_twisted.ensureDeferred
@@ -431,3 +437,59 @@ async def test_a_closed_store_refuses_and_may_be_closed_again(opened: Opened) ->
     await refused(store.sessions())
     await refused(store.accept_run(record("r1", 1)))
     await store.close()
+
+
+def desk_entry(entry_id: str, owner: SessionId = S1, **changes: Any) -> DeskEntry:
+    values = {"id": entry_id, "kind": DeskKind.PERMISSION, "session_id": owner, "subject": {"n": 1}, "asked_at": 5}
+    return DeskEntry(**{**values, **changes})
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_desk_entry_comes_back_with_every_column_and_is_replaced_in_its_place(opened: Opened) -> None:
+    settled = desk_entry(
+        "d1",
+        kind=DeskKind.QUESTION,
+        tool_call_id="c1",
+        subject={"params": {"text": "<\u00e4\x00>", "list": [1, None, {"a": 1.5}]}},
+        outcome=Settlement.ANSWERED,
+        by="client",
+        client_id=ClientId("alice"),
+        via="unix",
+        settled_at=9,
+    )
+    await opened.store.write(PutDeskEntry(desk_entry("d1")), PutDeskEntry(desk_entry("d2")))
+    assert await opened.store.pending_desk_entries() == [desk_entry("d1"), desk_entry("d2")]
+    await opened.store.write(PutDeskEntry(settled))
+    store = await opened.again()
+    assert await store.desk_entry("d1") == settled
+    assert await store.desk_entries(None, "", 10) == [desk_entry("d2"), settled]
+    assert await store.pending_desk_entries() == [desk_entry("d2")]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_desks_book_is_read_page_by_page_of_one_session_or_of_all(opened: Opened) -> None:
+    store = opened.store
+    entries = [desk_entry(f"d{number}", S1 if number % 2 else S2) for number in range(6)]
+    await store.write(*map(PutDeskEntry, entries))
+
+    async def ids(session_id: SessionId | None, before: str, limit: int) -> list[str]:
+        return [one.id for one in await store.desk_entries(session_id, before, limit)]
+
+    assert await ids(None, "", 3) == ["d5", "d4", "d3"]
+    assert await ids(None, "d3", 3) == ["d2", "d1", "d0"]
+    assert await ids(S1, "", 2) == ["d5", "d3"]
+    assert await ids(S1, "d3", 2) == ["d1"]
+    assert await ids(S1, "unknown", 1) == ["d5"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_desks_book_outlives_its_session_and_a_policy_does_not(opened: Opened) -> None:
+    store = opened.store
+    policy = SessionPolicy(S1, Unanswered(Fallback.DENY, 30.5), skip=True)
+    await store.write(PutSession(session()), PutDeskEntry(desk_entry("d1")), PutPolicy(policy))
+    assert await store.policies() == [policy]
+    await store.write(PutPolicy(SessionPolicy(S1)))
+    assert await store.policies() == [SessionPolicy(S1)]
+    await store.write(DeleteSession(S1))
+    assert (await store.policies(), await store.desk_entry("d1")) == ([], desk_entry("d1"))
+    await refused(store.write(PutPolicy(policy)))

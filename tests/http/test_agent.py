@@ -1,9 +1,13 @@
 """The agent over HTTP, in memory: its state, its queue, cancelling."""
 
+from typing import Any
+
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.model.config import Config, Options, TuiOptions
-from txcrush.testing.http_harness import HttpHarness
+from txcrush.testing.http_harness import Asked, HttpHarness
+from txcrush.testing.scripted_processes import ScriptedChild
 from txcrush.testing.scripted_provider import Wait
 
 
@@ -95,3 +99,104 @@ class NotReady(SynchronousTestCase):
             self.assertEqual((answer.status, answer.message), expected)
         self.assertEqual(harness.client.post(f"{root}/sessions/s/cancel").status, 200)
         self.assertEqual(harness.client.get(f"{root}/sessions/s/prompts/list").value, None)
+
+
+class Shell(SynchronousTestCase):
+    """Commands that a user runs himself, over scripted programs."""
+
+    def setUp(self) -> None:
+        self.harness = HttpHarness()
+        self.client = self.harness.client
+        self.workspace = self.harness.join(env=["A=1", "PAGER=less", "OPENAI_API_KEY=sk", "odd"])
+        self.session = self.harness.session(self.workspace)
+
+    def ask(self, command: str = "ls", session: str = "", **fields: object) -> Asked:
+        path = f"/v1/workspaces/{self.workspace}/agent/sessions/{session or self.session}/shell"
+        return self.client.ask("POST", path, {"command": command, **fields})
+
+    @property
+    def child(self) -> ScriptedChild:
+        return self.harness.processes.children[-1]
+
+    def messages(self) -> list[dict[str, Any]]:
+        return list(self.client.get(f"/v1/workspaces/{self.workspace}/sessions/{self.session}/messages").value)
+
+    def test_t_bang_01_it_is_held_answered_and_stored_before_that(self) -> None:
+        stream = self.client.stream(self.workspace)
+        asked = self.ask("echo hi; echo err >&2; exit 3")
+        self.assertFalse(asked.is_answered)
+        self.child.write(b"hi\n", b"err\n").exit(3)
+        self.assertEqual(asked.answer.value, {"output": "hi\n\nerr\n", "exit_code": 3})
+        part = {"command": "echo hi; echo err >&2; exit 3", "output": "hi\n\nerr\n", "exit_code": 3}
+        (message,) = self.messages()
+        self.assertEqual(message["role"], "user")
+        self.assertEqual(
+            message["parts"],
+            [{"type": "shell_command", "data": part}, {"type": "finish", "data": {"reason": "stop", "time": 0}}],
+        )
+        self.assertEqual([payload["id"] for payload in stream.of("message")], [message["id"]])
+
+    def test_only_standard_error_stands_without_a_newline_before_it(self) -> None:
+        asked = self.ask()
+        self.child.write(err=b"oops\n").exit()
+        self.assertEqual(asked.answer.value, {"output": "oops\n", "exit_code": 0})
+
+    def test_t_bang_01_for_an_unknown_session_it_runs_and_nothing_is_stored(self) -> None:
+        asked = self.ask(session="00000000-0000-4000-8000-000000000000")
+        self.child.write(b"x").exit()
+        self.assertEqual(asked.answer.value, {"output": "x", "exit_code": 0})
+        self.assertEqual(self.messages(), [])
+
+    def test_t_bang_01_a_session_that_is_deleted_meanwhile_is_no_error(self) -> None:
+        asked = self.ask()
+        self.client.delete(f"/v1/workspaces/{self.workspace}/sessions/{self.session}")
+        self.child.exit()
+        self.assertEqual(asked.answer.status, 200)
+
+    def test_a_client_that_drops_ends_the_command_and_stores_nothing(self) -> None:
+        asked = self.ask("sleep 99")
+        asked.drop()
+        self.assertEqual(self.child.graces, [2.0])
+        self.assertEqual((self.messages(), asked.raw), ([], b""))
+
+    def test_no_run_begins_and_nothing_is_busy(self) -> None:
+        self.ask("sleep 99")
+        self.assertFalse(self.client.get(f"/v1/workspaces/{self.workspace}/agent").value["is_busy"])
+
+    def test_it_runs_in_the_workspace_with_its_environment_colours_and_width(self) -> None:
+        self.ask(term_width=40)
+        program = self.child.program
+        self.assertEqual(program.cwd, "/project")
+        self.assertEqual((program.env["A"], program.env["FORCE_COLOR"], program.env["COLUMNS"]), ("1", "1", "40"))
+        self.assertEqual((program.env["COLORTERM"], program.env["CLICOLOR_FORCE"]), ("truecolor", "1"))
+
+    def test_a_line_that_bash_cannot_read_gives_one_and_no_output(self) -> None:
+        asked = self.ask("if")
+        self.child.write(err=b"bash: -c: line 2: syntax error: unexpected end of file\n").exit(2)
+        self.assertEqual(asked.answer.value, {"output": "", "exit_code": 1})
+
+    def test_a_directory_that_is_gone_is_said(self) -> None:
+        self.harness.processes.missing.add("/project")
+        answer = self.ask().answer.value
+        self.assertEqual(answer["exit_code"], 1)
+        self.assertIn("/project", answer["output"])
+
+    def test_runaway_output_is_answered_with_its_ends(self) -> None:
+        asked = self.ask("yes")
+        for _ in range(50):
+            self.child.write(b"y\n" * 100_000)
+        self.child.exit(141)
+        output = asked.answer.value["output"]
+        self.assertLess(len(output), 1_100_000)
+        self.assertIn("lines truncated", output)
+
+    def test_what_still_runs_when_the_workspace_closes_is_ended(self) -> None:
+        asked = self.ask("sleep 99")
+        self.successResultOf(Deferred.fromCoroutine(self.harness.workspaces.stop()))
+        self.assertEqual(self.child.graces, [1.0])
+        self.assertEqual((asked.answer.status, asked.answer.message), (409, "workspace closing"))
+
+    def test_too_many_at_once_are_refused(self) -> None:
+        for _ in range(50):
+            self.ask("sleep 99")
+        self.assertEqual(self.ask().answer.message, "50 shell commands run already")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from msgspec import UNSET
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -164,6 +165,21 @@ class Ends(PromptsCase):
         self.store.release()
         self.is_plain_200(asked)
         self.assertEqual(self.provider.requests, [])
+
+    def test_r_acc_10_a_cancel_is_never_an_error_of_the_server_however_the_prompt_was_sent(self) -> None:
+        for prefer, run_id, status in [
+            (None, "", 200),
+            ("wait=60", "", 200),
+            (None, "R1", 202),
+            ("respond-async", "", 202),
+            ("wait=60", "R2", 200),
+        ]:
+            self.provider.add("partial", Wait())
+            asked = self.prompt(prefer=prefer, run_id=run_id)
+            self.act("cancel")
+            self.assertEqual(asked.answer.status, status, (prefer, run_id))
+        self.assertEqual([end["cancelled"] for end in self.stream.of("run_complete")], [True] * 5)
+        self.assertEqual(self.stream.of("agent_event"), [])
 
     def test_a_deleted_session_is_no_error(self) -> None:
         held = self.held()
@@ -364,3 +380,41 @@ class Long(PromptsCase):
         self.prompt("short", run_id="short")
         self.provider.proceed()
         self.assertEqual([text[:5] for text in self.said()], ["xxxxx", "short"])
+
+
+class TwoGenerations(PromptsCase):
+    """A failure is told once to each of the two terminals: by the answer to the older, by the stream to the newer."""
+
+    GO = "Go-http-client/1.1"
+
+    def begin(self, body: object = UNSET, user_agent: str = GO) -> None:
+        self.client.post(f"/v1/workspaces/{self.workspace}/agent/init", body, User_Agent=user_agent)
+
+    def failing(self, user_agent: str = GO) -> int:
+        self.provider.add(Fail(ProviderError("no such model", title="Not Found", status=404)))
+        path = f"/v1/workspaces/{self.workspace}/agent"
+        body = {"session_id": self.session, "prompt": "hi"}
+        answer = self.client.ask("POST", path, body, User_Agent=user_agent).answer
+        self.assertEqual(len(self.stream.of("agent_event")), 1)
+        return answer.status
+
+    def test_the_older_one_is_answered_500(self) -> None:
+        self.begin()
+        self.assertEqual(self.failing(), 500)
+
+    def test_the_newer_one_is_answered_202_because_the_stream_has_told_it(self) -> None:
+        self.begin({"interactive": True})
+        self.assertEqual(self.failing(), 202)
+
+    def test_a_script_beside_the_newer_one_is_answered_500(self) -> None:
+        self.begin({"interactive": True})
+        self.assertEqual(self.failing("curl/8"), 500)
+
+    def test_a_script_that_begins_as_the_newer_one_does_is_a_script(self) -> None:
+        self.begin({"interactive": True}, "python")
+        self.assertEqual(self.failing("python"), 500)
+
+    def test_the_last_terminal_to_begin_counts(self) -> None:
+        self.begin({"interactive": True})
+        self.begin()
+        self.assertEqual(self.failing(), 500)

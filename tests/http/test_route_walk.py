@@ -19,7 +19,6 @@ UNKNOWN = "99999999-9999-4999-8999-999999999999"
 BY_QUERY = f"?client_id={CLIENT}"
 EMPTY = object()
 """200 without a body and without a content type."""
-UNSUPPORTED = ("not supported by this version", 501)
 DOCKER = ("docker mcp is not available, please ensure docker is installed and 'docker mcp version' succeeds", 500)
 
 
@@ -82,7 +81,7 @@ ROWS = [
     Row(42, "GET", f"{A}/prompts/list", None),
     Row(43, "POST", f"{A}/prompts/clear", EMPTY),
     Row(44, "POST", f"{A}/summarize", EMPTY),
-    Row(45, "POST", f"{A}/shell", UNSUPPORTED, {"command": "true"}, True),
+    Row(45, "POST", f"{A}/shell", {"output": "", "exit_code": 0}, {"command": "true"}, True),
     Row(46, "GET", f"{W}/agent/default-small-model", dict, query="?provider_id=scripted"),
     Row(47, "POST", f"{W}/config/set", EMPTY, {"scope": 0, "key": "options.debug", "value": True}, True),
     Row(48, "POST", f"{W}/config/remove", EMPTY, {"scope": 0, "key": "options.debug"}, True),
@@ -120,6 +119,7 @@ class Walk(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.harness = HttpHarness()
+        self.harness.processes.story = lambda child: child.exit()
         self.client = self.harness.client
         self.opened = 0
         self.fresh()

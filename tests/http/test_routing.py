@@ -73,6 +73,10 @@ class Family:
         self.work: Callable[[Call], Any] = lambda _call: OK
         self.calls: list[Call] = []
 
+    @route("POST", "/cancellable", cancellable=True)
+    def cancellable(self, call: Call) -> Any:
+        return self.work(call)
+
     @route("GET", "/plain")
     def plain(self, call: Call) -> Any:
         self.calls.append(call)
@@ -200,6 +204,44 @@ class Cancellations(RoutingCase):
         working.errback(RuntimeError("too late"))
         self.assertEqual(asked.raw, b"")
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+class Cancellable(RoutingCase):
+    """A route whose work is for the client that waits, and for nobody else."""
+
+    def test_it_is_given_up_with_its_client_and_nothing_is_logged(self) -> None:
+        given_up: list[object] = []
+        self.family.work = lambda _: Deferred(given_up.append)
+        asked = self.client.ask("POST", "/cancellable")
+        self.assertEqual(given_up, [])
+        asked.drop()
+        self.assertEqual((len(given_up), asked.raw), (1, b""))
+
+    def test_cleaning_up_after_that_takes_as_long_as_it_takes(self) -> None:
+        cleaning: Deferred[None] = Deferred()
+        done: list[str] = []
+
+        async def work(_: Call) -> Reply:
+            try:
+                await Deferred[None]()
+            except CancelledError:
+                await cleaning
+                done.append("clean")
+                raise
+            return OK
+
+        self.family.work = lambda call: Deferred.fromCoroutine(work(call))
+        self.client.ask("POST", "/cancellable").drop()
+        self.assertEqual(done, [])
+        cleaning.callback(None)
+        self.assertEqual(done, ["clean"])
+
+    def test_a_client_that_stays_is_answered(self) -> None:
+        working: Deferred[Reply] = Deferred()
+        self.family.work = lambda _: working
+        asked = self.client.ask("POST", "/cancellable")
+        working.callback(OK)
+        self.assertEqual(asked.answer.status, 200)
 
 
 class Bodies(RoutingCase):

@@ -1,5 +1,7 @@
 """Sessions over HTTP, in memory."""
 
+import msgspec
+from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.testing.answer import Answer
@@ -84,6 +86,16 @@ class Sessions(SynchronousTestCase):
         self.assertEqual(self.failed(self.client.get(f"{self.root}/agent/sessions/ghost")), NO_ROWS)
         for what in ("history", "messages", "messages/user", "filetracker/files"):
             self.assertEqual(self.client.get(f"{ghost}/{what}").value, [])
+
+    def test_r_sess_05_a_client_of_another_age_reads_and_writes_sessions(self) -> None:
+        class OldSession(Struct):
+            id: str
+            title: str
+
+        old = msgspec.json.decode(self.client.get(self.path).body, type=OldSession)
+        self.assertEqual((old.id, old.title), (self.session, "first"))
+        answer = self.client.put(self.path, {"id": old.id, "title": "renamed", "is_starred": True})
+        self.assertEqual((answer.status, answer.value["title"], answer.value["is_busy"]), (200, "renamed", False))
 
     def test_deleting_it_tells_its_last_state_and_takes_its_messages(self) -> None:
         self.harness.provider.add("ok")

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from txcrush.testing.live_server import LiveServer, PromptsModel
 from txcrush.testing.model_server import ModelServer
-from txcrush.wire.json import parse_object
+from txcrush.wire.json import encode_text, parse_object
 
 BOUND_S = 30
 
@@ -70,14 +70,19 @@ class Running(ProcessProtocol):
 
 def begin(home: Path, *arguments: str, stdin: str = "") -> Running:
     """Start a `txcrush` in a home of its own."""
+    running = spawned(home, arguments, terminal=False)
+    running.transport.write(stdin.encode())
+    running.transport.closeStdin()
+    return running
+
+
+def spawned(home: Path, arguments: Sequence[str], *, terminal: bool) -> Running:
+    """The process, at a terminal of its own or without any."""
     running = Running()
     env = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PATH": os.environ["PATH"]}
     (home / "work").mkdir(exist_ok=True)
-    transport: Any = reactor.spawnProcess(
-        running, sys.executable, [sys.executable, "-m", "txcrush", *arguments], env, str(home / "work")
-    )
-    transport.write(stdin.encode())
-    transport.closeStdin()
+    command = [sys.executable, "-m", "txcrush", *arguments]
+    reactor.spawnProcess(running, sys.executable, command, env, str(home / "work"), usePTY=terminal)
     return running
 
 
@@ -199,7 +204,7 @@ async def test_one_that_is_told_to_end_leaves_the_run_to_the_server(short_path: 
         await running.when_shown("partial")
         running.transport.signalProcess(signal.SIGTERM)
         assert await running.when_ended() == 130
-        assert (exchange.gone, "the run goes on; come back with: txcrush run --session" in running.err) == (False, True)
+        assert (exchange.gone, "the run goes on; come back with: txcrush attach" in running.err) == (False, True)
         stream = await live.client.stream(await live.client.join(live.project))
         exchange.text(" and whole")
         exchange.finish()
@@ -327,3 +332,106 @@ async def test_wrong_usage_and_missing_servers_are_told_apart(short_path: Path) 
 def at(live: LiveServer) -> tuple[str, ...]:
     """The options that name a server and its project."""
     return ("--host", f"unix://{live.socket}", "--cwd", live.project)
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_attached_terminal_sees_the_run_of_another_and_outlives_its_leaving(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        exchange.head()
+        exchange.text("partial")
+        await running.when_shown("partial")
+        watching = begin(short_path, "attach", *at(live), "--until-idle")
+        await watching.when_shown("partial")
+        assert "> go" in watching.err
+        running.transport.signalProcess(signal.SIGTERM)
+        await running.when_ended()
+        exchange.text(" and whole")
+        exchange.finish()
+        exchange.done()
+        assert (await watching.when_ended(), watching.out) == (0, "partial and whole\n")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_attached_terminal_cancels_the_run_of_another(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        exchange.head()
+        exchange.text("partial")
+        watching = begin(short_path, "attach", *at(live), "--until-idle")
+        await watching.when_shown("partial")
+        watching.transport.signalProcess(signal.SIGINT)
+        await exchange.when_gone()
+        assert await gatherResults([watching.when_ended(), running.when_ended()]) == [130, 130]
+
+
+@pytest_twisted.ensureDeferred
+async def test_sessions_lists_those_of_the_project(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        empty = await txcrush(short_path, "sessions", *at(live))
+        assert (empty.status, empty.out) == (0, "no sessions here yet\n"), empty.err
+        running = begin(short_path, "run", *at(live), "go")
+        exchange = await model.next_request()
+        busy = await txcrush(short_path, "sessions", *at(live))
+        assert busy.out.startswith("* "), busy.out
+        exchange.reply("done")
+        await running.when_ended()
+        listed = await txcrush(short_path, "sessions", "--json", *at(live))
+        assert '"message_count":2' in listed.out, listed.out
+
+
+async def asks_to_make_a_file(model: ModelServer) -> None:
+    """The model wants to run a command that nobody has allowed."""
+    exchange = await model.next_request()
+    exchange.head()
+    call = {"name": "bash", "arguments": encode_text({"command": "touch made", "description": "make a file"})}
+    exchange.delta(tool_calls=[{"index": 0, "id": "call_1", "type": "function", "function": call}])
+    exchange.finish("tool_calls")
+    exchange.done()
+
+
+@pytest_twisted.ensureDeferred
+async def test_at_a_terminal_what_tools_ask_is_put_to_the_user(short_path: Path) -> None:
+    for typed, is_made in (("y\n", True), ("n\n", False)):
+        home = short_path / typed.strip()
+        home.mkdir()
+        async with scripted(home) as (live, model):
+            running = spawned(home, ["run", *at(live), "--cwd", live.project, "go"], terminal=True)
+            await asks_to_make_a_file(model)
+            await running.when_shown("allow?")
+            assert "Execute command: touch made" in running.out
+            running.transport.write(typed.encode())
+            if is_made:
+                (await model.next_request()).reply("made it")
+            assert await running.when_ended() == 0, running.out
+            assert (home / "project" / "made").exists() is is_made
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_terminal_a_rule_answers_what_tools_ask(short_path: Path) -> None:
+    for rule, is_made in (("--yes", True), ("--deny", False)):
+        home = short_path / rule
+        home.mkdir()
+        async with scripted(home) as (live, model):
+            running = begin(home, "run", *at(live), "--cwd", live.project, rule, "go")
+            await asks_to_make_a_file(model)
+            if is_made:
+                (await model.next_request()).reply("made it")
+            assert await running.when_ended() == 0, running.err
+            assert (home / "project" / "made").exists() is is_made
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_attached_terminal_answers_for_a_run_without_one(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        running = begin(short_path, "run", *at(live), "--cwd", live.project, "go")
+        await asks_to_make_a_file(model)
+        await running.when_shown("waiting for an answer")
+        watching = spawned(short_path, ["attach", *at(live), "--cwd", live.project, "--until-idle"], terminal=True)
+        await watching.when_shown("allow?")
+        watching.transport.write(b"y\n")
+        (await model.next_request()).reply("made it")
+        assert await gatherResults([running.when_ended(), watching.when_ended()]) == [0, 0]
+        assert (short_path / "project" / "made").exists()

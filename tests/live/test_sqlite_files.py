@@ -12,7 +12,7 @@ import pytest
 from txcrush.adapters.sqlite import migrate
 from txcrush.adapters.sqlite.files import Files, OpenSettings, open_files
 from txcrush.adapters.sqlite.lock import DirectoryLock
-from txcrush.model.errors import StorageFailed
+from txcrush.model.errors import NoDataDirectory, StorageFailed
 from txcrush.wire.stored import decode_lock_owner
 
 NOW_S = 1_800_000_000.0
@@ -59,7 +59,7 @@ def test_an_existing_directory_and_its_gitignore_are_left_alone(tmp_path: Path) 
 
 def test_a_directory_that_cannot_be_made_is_a_clear_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageFailed, match="data directory cannot be created"):
+    with pytest.raises(NoDataDirectory, match="Not a directory"):
         opened(tmp_path / "file" / "data")
 
 
@@ -171,7 +171,8 @@ def test_p78_a_newer_database_is_refused_and_not_a_byte_is_changed(tmp_path: Pat
         files.close()
     (tmp_path / "txcrush.db-shm").unlink(missing_ok=True)
     before = {name: content for name, content in snapshot(tmp_path).items() if name.startswith("txcrush.db")}
-    with pytest.raises(StorageFailed, match=r"written by a newer txcrush \(schema 999, this program knows 1\)"):
+    known = len(migrate.scripts())
+    with pytest.raises(StorageFailed, match=rf"written by a newer txcrush \(schema 999, this program knows {known}\)"):
         opened(tmp_path)
     after = snapshot(tmp_path)
     assert {name: after[name] for name in before} == before
@@ -193,8 +194,8 @@ SECOND = "ALTER TABLE sessions ADD COLUMN colour TEXT;\nCREATE TABLE extra (a);\
 
 
 def test_p78_an_upgrade_first_copies_the_old_database(tmp_path: Path) -> None:
-    first = migrate.scripts()
-    files = opened(tmp_path)
+    first = migrate.scripts()[:1]
+    files = opened(tmp_path, migrations=first)
     files.writer.execute("INSERT INTO meta VALUES ('mine', 'kept')")
     files.close()
     files = opened(tmp_path, migrations=(*first, SECOND))
@@ -208,6 +209,14 @@ def test_p78_an_upgrade_first_copies_the_old_database(tmp_path: Path) -> None:
     assert mode(tmp_path / "txcrush.db.backup-1") == 0o600
 
 
+def test_p78_a_database_of_the_first_version_becomes_a_current_one(tmp_path: Path) -> None:
+    opened(tmp_path, migrations=migrate.scripts()[:1]).close()
+    files = opened(tmp_path)
+    assert pragma(files.writer, "user_version") == len(migrate.scripts())
+    assert files.writer.execute("SELECT count(*) FROM desk").fetchone() == (0,)
+    files.close()
+
+
 def test_p78_a_new_database_and_a_current_one_are_not_copied(tmp_path: Path) -> None:
     opened(tmp_path).close()
     opened(tmp_path).close()
@@ -218,8 +227,8 @@ def test_p78_a_new_database_and_a_current_one_are_not_copied(tmp_path: Path) -> 
 def test_p78_an_upgrade_interrupted_at_any_statement_did_not_happen_and_resumes(
     tmp_path: Path, statements: int
 ) -> None:
-    first = migrate.scripts()
-    opened(tmp_path).close()
+    first = migrate.scripts()[:1]
+    opened(tmp_path, migrations=first).close()
     broken = "\n".join([*SECOND.splitlines()[:statements], "SELECT interrupted();"])
     with pytest.raises(StorageFailed, match="interrupted"):
         opened(tmp_path, migrations=(*first, broken))

@@ -40,10 +40,14 @@ class RecordedProcess:
         self.exits: list[int] = []
         self.exit_after_s: float | None = None
         self.settled = False
+        self.adopts = False
         self.signalled: Callable[[int], None] = lambda _: None
 
     def raise_file_limit(self) -> None:
         pass
+
+    def adopt_orphans(self) -> None:
+        self.adopts = True
 
     def catch_signals(self, handler: Callable[[int], None]) -> None:
         self.signalled = handler

@@ -38,6 +38,13 @@ class SettingsTests(SynchronousTestCase):
         self.assertFalse(settings.no_token or settings.plaintext or settings.trust_projects)
         self.assertFalse(settings.allow_private_fetch or settings.replaceable)
 
+    def test_what_nobody_answers_waits_unless_a_flag_or_a_variable_says_otherwise(self) -> None:
+        self.assertEqual(str(parsed().settings().unanswered), "ask")
+        self.assertEqual(str(parsed("--unanswered", "deny:30").settings().unanswered), "deny:30")
+        self.assertEqual(str(parsed(TXCRUSH_UNANSWERED="allow").settings().unanswered), "allow")
+        with self.assertRaisesRegex(UsageError, "--unanswered wants ask, deny:SECONDS"):
+            parsed("--unanswered=deny")
+
     def test_the_state_directory_follows_xdg_data_home(self) -> None:
         self.assertEqual(parsed(XDG_DATA_HOME="/data").settings().state_dir, "/data/txcrush")
 

@@ -146,6 +146,15 @@ class _Search:
         return is_new
 
 
+def read_builtin(path: str) -> bytes:
+    """A file of the server's own skills, `crush://skills/NAME/FILE`. Raises FileNotFoundError for any other path."""
+    names = path.removeprefix(BUILTIN).split("/")
+    found = _BUILTIN_FILES.joinpath(*names)
+    if "\0" in path or not {"", ".", ".."}.isdisjoint(names) or not found.is_file():
+        raise FileNotFoundError(path)
+    return found.read_bytes()
+
+
 def _may_be_read(entry: str, path: str, boundary: str) -> bool:
     """Whether what is named in the project also lies in it. What is named elsewhere is the user's own."""
     named_inside = _is_inside(entry, path) or _is_inside(entry, boundary)

@@ -17,6 +17,17 @@ def server_options(command: F) -> F:
     return host(token(command))
 
 
+def project_options(command: F) -> F:
+    """`--cwd` and `--data-dir`: which project."""
+    kept = click.option(
+        "--data-dir", "-D", "data_dir", default="", help="Where the project's sessions are kept [default: .crush]."
+    )
+    place = click.option(
+        "--cwd", "-c", "directory", default=".", type=click.Path(exists=True, file_okay=False), help="The project."
+    )
+    return place(kept(command))
+
+
 def place_of(host: str, token_file: str) -> Any:
     """The server's place. A host that cannot be read is a usage error."""
     from txcrush.cli._finding import Place

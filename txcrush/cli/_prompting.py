@@ -1,17 +1,18 @@
 """One prompt, from the command line to its end."""
 
 import uuid
-from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.python.failure import Failure
 
-from txcrush import __version__
+from txcrush.cli._answers import Answers, Rule
 from txcrush.cli._client import Client, Refused, Unreachable
-from txcrush.cli._family import Family
+from txcrush.cli._keyboard import Keyboard
+from txcrush.cli._membership import Membership
 from txcrush.cli._missed import end_of
 from txcrush.cli._screen import Screen, Watcher
 from txcrush.cli._stream import EventStream, StreamedEvent
@@ -26,37 +27,35 @@ CANCEL_S = 15.0
 USERS_CANCEL = "context canceled"
 """What the protocol calls the error of a run that somebody cancelled."""
 
-GOODBYE_S = 2.0
 TICK_S = 0.1
 
 
-class ServerLeaves(Refused):
-    """The server is shutting down and has not taken the prompt: another one may."""
-
-
 class Wish(Struct, frozen=True, kw_only=True):
-    """What the user wants. `session` is an id, empty for a new one unless `goes_on` asks for the latest."""
+    """What the user wants. `session` is an id, empty for a new one unless `goes_on` asks for the latest; `rule` says
+    what the tools of the run are answered."""
 
     prompt: str
     directory: str
     data_dir: str = ""
     session: str = ""
     goes_on: bool = False
-    yolo: bool = False
+    rule: Rule = Rule.ASK
     timeout_s: float | None = None
 
 
 class Prompting:
     """Sends a prompt and watches its run. `interrupt` and `leave` may be called at any time."""
 
-    def __init__(self, reactor: Any, client: Client, wish: Wish, screen: Screen) -> None:
+    def __init__(
+        self, reactor: Any, client: Client, wish: Wish, screen: Screen, keyboard: Keyboard | None = None
+    ) -> None:
         self._reactor = reactor
         self._client = client
+        self._member = Membership(client, wish.directory, wish.data_dir)
         self._wish = wish
         self._screen = screen
-        self._client_id = str(uuid.uuid4())
+        self._keyboard = keyboard
         self._run_id = str(uuid.uuid4())
-        self._workspace = ""
         self._session_id = ""
         self._known: frozenset[str] = frozenset()
         self._work: Deferred[int] | None = None
@@ -97,9 +96,11 @@ class Prompting:
             # However a request fails that was cancelled: our own flag says whether we are leaving.
             if self._is_leaving:
                 return self._left()
-            await self._say_goodbye()
+            await self._member.leave()
             raise
         finally:
+            if self._keyboard is not None:
+                self._keyboard.close()
             if ticking.running:
                 ticking.stop()
             for timer in self._timers:
@@ -107,64 +108,35 @@ class Prompting:
                     timer.cancel()
 
     async def _prompted(self) -> int:
-        await self._join()
+        await self._member.join()
         await self._prepare()
         self._session_id = await self._session()
-        stream = await self._stream()
+        stream = await self._member.stream()
         await self._send()
         self._screen.session(self._session_id, self._run_id)
         status = await self._watch(stream)
-        await self._say_goodbye()
+        await self._member.leave()
         return FAILED if self._is_late else status
 
     # Getting there
-
-    async def _join(self) -> None:
-        body = {
-            "path": self._wish.directory,
-            "client_id": self._client_id,
-            "data_dir": self._wish.data_dir,
-            "yolo": self._wish.yolo,
-            "version": __version__,
-        }
-        try:
-            workspace = await self._client.post("/v1/workspaces", body)
-        except Refused as refused:
-            if refused.status == 503:
-                raise ServerLeaves(503, str(refused)) from refused
-            raise
-        self._workspace = f"/v1/workspaces/{workspace['id']}"
 
     async def _prepare(self) -> None:
         """Have the agent built. Raises `Refused`, with what to do, where there is no model."""
         missing = "no model provider is configured: add one to ~/.config/crush/crush.json"
         try:
-            await self._client.post(f"{self._workspace}/agent/init", {"interactive": False})
+            await self._client.post(f"{self._member.url}/agent/init", {"interactive": False})
         except Refused as refused:
             raise Refused(refused.status, f"{missing} ({refused})") from refused
-        if not (await self._client.get(f"{self._workspace}/agent"))["is_ready"]:
+        if not (await self._client.get(f"{self._member.url}/agent"))["is_ready"]:
             raise Refused(400, missing)
 
     async def _session(self) -> str:
-        sessions = f"{self._workspace}/sessions"
         if not self._wish.session and not self._wish.goes_on:
-            return str((await self._client.post(sessions, {"title": "non-interactive"}))["id"])
-        session_id = self._wish.session or await self._latest(sessions)
-        try:
-            found = await self._client.get(f"{sessions}/{session_id}")
-        except Refused as refused:
-            raise Refused(refused.status, f"no session {session_id} here; txcrush status lists them") from refused
-        self._known = frozenset(str(message["id"]) for message in await self._messages(found["id"]))
-        return str(found["id"])
-
-    async def _latest(self, sessions: str) -> str:
-        found = await self._client.get(sessions)
-        if not found:
-            raise Refused(404, "there is no session to continue here")
-        return str(found[0]["id"])
-
-    async def _stream(self) -> EventStream:
-        return await self._client.stream(f"{self._workspace}/events?client_id={self._client_id}")
+            made = await self._client.post(f"{self._member.url}/sessions", {"title": "non-interactive"})
+            return str(made["id"])
+        session_id = await self._member.session(self._wish.session)
+        self._known = frozenset(str(message["id"]) for message in await self._member.messages(session_id))
+        return session_id
 
     async def _send(self) -> None:
         """Send the prompt. It is sent again where the answer was lost: a run id never starts a second run."""
@@ -172,7 +144,7 @@ class Prompting:
         self._is_sent = True
         for delay in (*SEND_AGAIN_S, None):
             try:
-                await self._client.post(f"{self._workspace}/agent", body, Prefer="respond-async")
+                await self._client.post(f"{self._member.url}/agent", body, Prefer="respond-async")
                 break
             except Unreachable:
                 if delay is None:
@@ -186,7 +158,13 @@ class Prompting:
     async def _watch(self, stream: EventStream) -> int:
         """Show the run until it has ended; a stream that breaks is opened again."""
         watcher = Watcher(self._screen, self._session_id, self._wish.prompt, self._known)
-        family = Family(self._session_id)
+        answers = Answers(self._member, self._session_id, self._screen, self._wish.rule, self._keyboard)
+        try:
+            return await self._watched(stream, watcher, answers)
+        finally:
+            answers.close()
+
+    async def _watched(self, stream: EventStream, watcher: Watcher, answers: Answers) -> int:
         while True:
             event = await stream.next()
             if event is None:
@@ -199,7 +177,7 @@ class Prompting:
                 return self._ended(watcher, event.payload)
             else:
                 watcher.take(event)
-                await self._answer(family.asked(event))
+                answers.take(event)
 
     def _is_end(self, event: StreamedEvent) -> bool:
         return event.kind == "run_complete" and event.payload.get("run_id") == self._run_id
@@ -217,27 +195,13 @@ class Prompting:
         self._screen.end(end)
         return status
 
-    async def _answer(self, request: dict[str, Any] | None) -> None:
-        """Grant what a tool of ours asks for, if the user said so; else say that it waits."""
-        if request is None:
-            return
-        what = f"{request['tool_name']}: {request['description']}"
-        if not self._wish.yolo:
-            self._screen.note(f"waiting for a permission ({what}): answer it in another client, or run with --yolo")
-            return
-        try:
-            body = {"permission": request, "action": "allow"}
-            await self._client.post(f"{self._workspace}/permissions/grant", body)
-        except (Refused, Unreachable) as error:
-            self._screen.note(f"the permission could not be granted ({what}): {error}")
-
     async def _come_back(self) -> tuple[EventStream, dict[str, Any] | None]:
         """A new stream, and the end of the run where it came while we were away."""
         for delay in RECONNECT_S:
             await deferLater(self._reactor, delay)
             try:
-                await self._join()
-                stream = await self._stream()
+                await self._member.join()
+                stream = await self._member.stream()
                 return stream, await self._missed_end()
             except Unreachable:
                 continue
@@ -252,29 +216,28 @@ class Prompting:
         A run that was accepted but has not begun makes no session busy, so an idle one is asked several times.
         """
         for delay in (*TELL_AGAIN_S, None):
-            state = await self._client.get(f"{self._workspace}/agent/sessions/{self._session_id}")
-            if state["is_busy"]:
+            if await self._member.is_busy(self._session_id):
                 return None
-            end = end_of(await self._messages(self._session_id), self._wish.prompt, self._known)
+            end = end_of(await self._member.messages(self._session_id), self._wish.prompt, self._known)
             if end is not None:
                 return {**end, "run_id": self._run_id}
             if delay is not None:
                 await deferLater(self._reactor, delay)
         return {"message_id": "", "run_id": self._run_id, "error": "the server lost the run before it answered"}
 
-    async def _messages(self, session_id: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await self._client.get(f"{self._workspace}/sessions/{session_id}/messages")
-        return found
-
     # Ending early
 
     def _begin_cancel(self) -> None:
         self._is_cancelling = True
         self._later(CANCEL_S, self.leave)
-        Deferred.fromCoroutine(self._cancel()).addErrback(lambda failure: self._screen.note(failure.getErrorMessage()))
+        Deferred.fromCoroutine(self._cancel()).addErrback(self._not_cancelled)
+
+    def _not_cancelled(self, failure: Failure) -> None:
+        if not self._is_leaving:  # then the connection goes with us
+            self._screen.note(failure.getErrorMessage())
 
     async def _cancel(self) -> None:
-        await self._client.post(f"{self._workspace}/agent/sessions/{self._session_id}/cancel")
+        await self._client.post(f"{self._member.url}/agent/sessions/{self._session_id}/cancel")
 
     def _too_late(self) -> None:
         self._is_late = True
@@ -287,16 +250,11 @@ class Prompting:
     def _left(self) -> int:
         if self._is_sent:
             state = "is being cancelled" if self._is_cancelling else "goes on"
-            self._screen.note(f'the run {state}; come back with: txcrush run --session {self._session_id} "..."')
+            self._screen.note(f"the run {state}; come back with: txcrush attach {self._session_id}")
         else:
             self._screen.note("interrupted before the prompt was sent")
         self._screen.end({"left": True, "run_id": self._run_id})
         return FAILED if self._is_late else CANCELLED
-
-    async def _say_goodbye(self) -> None:
-        """Give up our claims. A run that goes on keeps its workspace open without them."""
-        with suppress(Refused, Unreachable):  # a server that is gone has forgotten us
-            await self._client.ask("DELETE", f"/v1/clients/{self._client_id}", within_s=GOODBYE_S)
 
     def _later(self, delay_s: float, call: Any) -> None:
         self._timers.append(self._reactor.callLater(delay_s, call))

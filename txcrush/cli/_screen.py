@@ -39,6 +39,12 @@ class Screen(Protocol):
     def note(self, text: str) -> None:
         """Something that the user should know."""
 
+    def ask(self, prompt: str) -> None:
+        """The user is to type something; `answered` follows."""
+
+    def answered(self) -> None:
+        """Nothing is to be typed any more."""
+
     def end(self, end: dict[str, Any], /) -> None:
         """The run has ended: the payload of its `run_complete`, or `left` where it goes on without us."""
 
@@ -61,6 +67,7 @@ class Terminal:
         self._said_something = False
         self._spins = 0
         self._is_spinning = False
+        self._is_asking = False
 
     def session(self, session_id: str, _run_id: str) -> None:
         if self._is_lively:
@@ -103,13 +110,24 @@ class Terminal:
         self._err.write(f"{harmless(text)}\n")
         self._err.flush()
 
+    def ask(self, prompt: str) -> None:
+        self._close_line()
+        self._stop_thinking()
+        self._stop_spinning()
+        self._is_asking = True
+        self._err.write(prompt)
+        self._err.flush()
+
+    def answered(self) -> None:
+        self._is_asking = False
+
     def end(self, _end: dict[str, Any]) -> None:
         self._close_line()
         self._stop_thinking()
         self._stop_spinning()
 
     def tick(self, elapsed_s: float) -> None:
-        if self._is_lively and not self._thinking and not self._line_open:
+        if self._is_lively and not (self._thinking or self._line_open or self._is_asking):
             self._err.write(f"{CLEAR_LINE}{SPINNER[self._spins % len(SPINNER)]} {elapsed_s:.0f} s  Ctrl-C cancels")
             self._err.flush()
             self._spins += 1
@@ -163,6 +181,12 @@ class JsonLines:
     def note(self, text: str) -> None:
         self._line("note", text=text)
 
+    def ask(self, prompt: str) -> None:
+        self._line("note", text=prompt)
+
+    def answered(self) -> None:
+        """Nothing was open."""
+
     def end(self, end: dict[str, Any]) -> None:
         outcome = next((name for name in ("left", "cancelled") if end.get(name)), "")
         outcome = outcome or ("failed" if end.get("error") else "completed")
@@ -178,18 +202,19 @@ class JsonLines:
 
 
 class Watcher:
-    """Turns the events of a session into what is new of one run.
+    """Turns the events of a session into what is new of one run, or (`prompt` None) of the whole session.
 
     The run's messages are those that come after the user message with its prompt, and that are not `known` from before.
     Every `message` event holds the whole message, so only what it has more than the last one is shown.
     """
 
-    def __init__(self, screen: Screen, session_id: str, prompt: str, known: Collection[str] = ()) -> None:
+    def __init__(self, screen: Screen, session_id: str, prompt: str | None, known: Collection[str] = ()) -> None:
         self._screen = screen
         self._session_id = session_id
         self._prompt = prompt
         self._known = known
-        self._is_ours = False
+        self._is_ours = prompt is None
+        self._heard: set[str] = set()
         self._texts: dict[str, str] = {}
         self._thoughts: dict[str, str] = {}
         self._called: set[str] = set()
@@ -201,10 +226,19 @@ class Watcher:
             return
         if message["id"] in self._known:
             return
-        if message["role"] == "user" and _text_of(message, "text") == self._prompt:
-            self._is_ours = True
+        if message["role"] == "user":
+            self._hear(message)
         elif message["role"] == "assistant" and self._is_ours and not message.get("is_summary_message"):
             self._show(message)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """Somebody says something: with the prompt our run begins; who watches all is shown what others say."""
+        said = _text_of(message, "text")
+        if said == self._prompt:
+            self._is_ours = True
+        elif self._prompt is None and message["id"] not in self._heard:
+            self._heard.add(message["id"])
+            self._screen.note(f"> {said}")
 
     def show_rest(self, end: dict[str, Any]) -> None:
         """Show what the run's end has more than the events had: it is the authority."""

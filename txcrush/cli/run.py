@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from txcrush.cli._options import place_of, server_options
+from txcrush.cli._options import place_of, project_options, server_options
 
 TRIES = 3
 
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("prompt", nargs=-1)
 @server_options
-@click.option(
-    "--cwd", "-c", "directory", default=".", type=click.Path(exists=True, file_okay=False), help="The project."
-)
-@click.option("--data-dir", "-D", default="", help="Where the project's sessions are kept [default: .crush].")
+@project_options
 @click.option("--session", "-s", default="", help="Continue this session.")
 @click.option("--continue", "-C", "goes_on", is_flag=True, help="Continue the session that was changed last.")
-@click.option("--yolo", "-y", is_flag=True, help="Grant what tools ask for.")
+@click.option("--yes", "--yolo", "-y", "yes", is_flag=True, help="Allow what the tools of this run ask for.")
+@click.option("--deny", is_flag=True, help="Deny what they ask for. [default: ask at the terminal]")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Cancel after these seconds.")
 @click.option("--quiet", "-q", is_flag=True, help="Only the answer.")
 @click.option(
@@ -40,7 +38,8 @@ def command(
     data_dir: str,
     session: str,
     goes_on: bool,
-    yolo: bool,
+    yes: bool,
+    deny: bool,
     timeout_s: float | None,
     quiet: bool,
     as_json: bool,
@@ -49,25 +48,31 @@ def command(
 
     What is piped in goes before the prompt. The first Ctrl-C cancels the run, the second leaves it to the server.
 
+    What a tool asks is put to you at the terminal, unless --yes or --deny answers it; any other client of the workspace
+    may answer too. Without a terminal it waits for one.
+
     With --json the last line is always of type "end"; its outcome is completed, failed, cancelled or left.
 
     Exit status: 0 the run completed, 1 it failed or took longer than --timeout, 2 wrong usage, 3 no server that can be
     used, 130 cancelled or left.
     """
+    from txcrush.cli._answers import Rule
     from txcrush.cli._prompting import Wish
 
     if session and goes_on:
         raise click.UsageError("--session and --continue exclude each other")
+    if yes and deny:
+        raise click.UsageError("--yes and --deny exclude each other")
     wish = Wish(
         prompt=_whole_prompt(prompt),
         directory=os.path.realpath(directory),
         data_dir=data_dir and os.path.abspath(data_dir),
         session=session,
         goes_on=goes_on,
-        yolo=yolo,
+        rule=Rule.ALLOW if yes else Rule.DENY if deny else Rule.ASK,
         timeout_s=timeout_s,
     )
-    sys.exit(_drive(place_of(host, token_file), wish, _screen(quiet=quiet, as_json=as_json)))
+    sys.exit(_drive(place_of(host, token_file), wish, screen_for(quiet=quiet, as_json=as_json), asks=not as_json))
 
 
 def _whole_prompt(words: tuple[str, ...]) -> str:
@@ -89,7 +94,8 @@ def _piped() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace").rstrip("\n")
 
 
-def _screen(*, quiet: bool, as_json: bool) -> "Screen":
+def screen_for(*, quiet: bool, as_json: bool) -> "Screen":
+    """Where the user sees what happens."""
     from txcrush.cli._screen import JsonLines, Terminal
 
     for stream in (sys.stdout, sys.stderr):
@@ -102,13 +108,13 @@ def _screen(*, quiet: bool, as_json: bool) -> "Screen":
     return Terminal(sys.stdout, sys.stderr, quiet=quiet, colours=colours)
 
 
-def _drive(place: Any, wish: "Wish", screen: "Screen") -> int:
+def _drive(place: Any, wish: "Wish", screen: "Screen", *, asks: bool) -> int:
     from txcrush.cli._client import Refused, Unreachable
     from txcrush.cli._finding import NoServer
     from txcrush.cli._prompting import CANCELLED, FAILED, NO_SERVER
 
     try:
-        return _prompted(place, wish, screen)
+        return _prompted(place, wish, screen, asks=asks)
     except BrokenPipeError:  # whoever read our output has gone; the run goes on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CANCELLED
@@ -123,10 +129,12 @@ def _drive(place: Any, wish: "Wish", screen: "Screen") -> int:
     return status
 
 
-def _prompted(place: Any, wish: "Wish", screen: "Screen") -> int:
+def _prompted(place: Any, wish: "Wish", screen: "Screen", *, asks: bool) -> int:
     """Prompt the server, and another one where it is just shutting down."""
     from txcrush.cli._finding import Starter
-    from txcrush.cli._prompting import Prompting, ServerLeaves
+    from txcrush.cli._keyboard import keyboard_of
+    from txcrush.cli._membership import ServerLeaves
+    from txcrush.cli._prompting import Prompting
     from txcrush.cli._reactor import drive
 
     going: list[Prompting] = []
@@ -142,7 +150,8 @@ def _prompted(place: Any, wish: "Wish", screen: "Screen") -> int:
         return await prompt(reactor, starter)
 
     async def prompt(reactor: Any, starter: Starter) -> int:
-        going.append(Prompting(reactor, await starter.find(), wish, screen))
+        client, keyboard = await starter.find(), keyboard_of(reactor) if asks else None
+        going.append(Prompting(reactor, client, wish, screen, keyboard))
         return await going[0].start()
 
     def interrupted() -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -21,6 +22,9 @@ from txcrush.core.observers import OneShot
 from txcrush.model.events import Change, Event, EventKind, LoggedEvent
 from txcrush.model.storage import AppendEvent, StoreChange
 from txcrush.ports import Clock, EncodeEvent, Store
+
+BIG_EVENT = 64 * 1024
+"""Characters from which an event is encoded in a thread: 5 MB of source text take 30 to 60 ms."""
 
 log = Logger()
 
@@ -59,17 +63,25 @@ class _Batch:
 
 @dataclass
 class EventLog:
-    """One data directory's events, its subscribers and its store."""
+    """One data directory's events, its subscribers and its store. `encode_apart` does `encode`'s work in a thread."""
 
     store: Store
     encode: EncodeEvent
     frame: Callable[[bytes], bytes]
     clock: Clock
     seq: int
+    encode_apart: Callable[[Event], Deferred[bytes]] | None = None
     _outbox: deque[_Batch] = field(default_factory=deque)
     _subscribers: dict[Subscriber, None] = field(default_factory=dict)
     _draining: bool = False
     _drained: OneShot[None] | None = None
+
+    async def prepared(self, event: Event, size: int) -> Event:
+        """The event, encoded beforehand where it is big: `size` is about its characters. Whoever has one prepares it
+        before `commit`, which numbers and encodes at once."""
+        if size < BIG_EVENT or self.encode_apart is None:
+            return event
+        return replace(event, body=await self.encode_apart(event))
 
     def commit(
         self,
@@ -110,6 +122,10 @@ class EventLog:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.pop(subscriber, None)
 
+    def again(self, events: Sequence[Event]) -> list[Frame]:
+        """What a new reader is sent of what has been published already. The numbers are of no use to anybody else."""
+        return [Frame(-number, self.frame(self.encode(event))) for number, event in enumerate(events, 1)]
+
     @property
     def subscribers(self) -> int:
         return len(self._subscribers)
@@ -130,7 +146,7 @@ class EventLog:
 
     def _frame(self, event: Event) -> tuple[Frame, bytes]:
         self.seq += 1
-        body = self.encode(event)
+        body = event.body or self.encode(event)
         key = f"{event.kind}:{event.key}" if event.kind == EventKind.MESSAGE else ""
         return Frame(self.seq, self.frame(body), key, event.replaceable), body
 

@@ -32,12 +32,13 @@ def message_event(message: Message, change: Change = Change.UPDATED, *, replacea
 
 
 class LiveMessage:
-    """One message in the making; it is a `StreamSink` of the provider."""
+    """One message in the making; it is a `StreamSink` of the provider. Rows are `row_s` behind, at 0 not at all."""
 
-    def __init__(self, message: Message, events: EventLog, clock: Clock) -> None:
+    def __init__(self, message: Message, events: EventLog, clock: Clock, *, row_s: float = ROW_S) -> None:
         self._base = message
         self._events = events
         self._clock = clock
+        self._row_s = row_s
         self._order: list[str] = []
         self._text: list[str] = []
         self._thinking: list[str] = []
@@ -164,8 +165,10 @@ class LiveMessage:
         elif self._show_timer is None:
             self._show_timer = self._later(self._window_s, self._show_later)
         self._unwritten = True
-        if self._row_timer is None:
-            self._row_timer = self._later(ROW_S, self._write_row)
+        if not self._row_s:
+            self._write_row()
+        elif self._row_timer is None:
+            self._row_timer = self._later(self._row_s, self._write_row)
 
     def _show_later(self) -> None:
         self._show_timer = None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from txcrush.ports import Clock
@@ -65,6 +65,25 @@ def apart(work: Deferred[T]) -> Deferred[T]:
 
     work.addBoth(tell)
     return asker
+
+
+async def ended(work: Deferred[T]) -> T:
+    """Wait until the work has ended, and give its result. Who is cancelled meanwhile is so once it has ended: for work
+    that must not be left half done, and that ends soon by itself."""
+    outcome: OneShot[tuple[T | Failure]] = OneShot()
+    work.addBoth(lambda result: outcome.fire((result,)))
+    cancelled: CancelledError | None = None
+    while not outcome.happened:
+        try:
+            await outcome.when()
+        except CancelledError as error:
+            cancelled = error
+    (result,) = await outcome.when()
+    if cancelled is not None:
+        raise cancelled
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result
 
 
 def within(seconds: float, clock: Clock, work: Deferred[T]) -> Deferred[T]:

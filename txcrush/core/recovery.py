@@ -99,8 +99,8 @@ class Recovery:
 
 def _open(messages: Sequence[Message]) -> list[Message]:
     """The assistant messages without a finish, wherever they stand: a clock that was set back may have put others
-    behind them. Where there is none, the last, if its turn was to go on."""
-    said = [message for message in messages if message.role == Role.ASSISTANT]
+    behind them. Where there is none, the last, if its turn was to go on. Summaries are none of a turn's answers."""
+    said = [message for message in messages if message.role == Role.ASSISTANT and not message.is_summary_message]
     unfinished = [message for message in said if message.finish is None]
     goes_on = [message for message in said[-1:] if message.finish and message.finish.reason == FinishReason.TOOL_USE]
     return unfinished or goes_on

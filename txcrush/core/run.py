@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from txcrush.core._runmachine import RunMachine, RunState
 from txcrush.core.observers import OneShot
+from txcrush.core.queue import UNTRACKED
 from txcrush.model.errors import RunCancelled
 from txcrush.model.ids import RunId
 from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
@@ -59,6 +60,11 @@ class Run:
         """Without a run id a prompt joins the active turn, unless it says otherwise (`contract.md` 1)."""
         when_busy = self.prompt.when_busy
         return when_busy == WhenBusy.STEER or (when_busy == WhenBusy.REFERENCE and self.record.minted)
+
+    @property
+    def is_errand(self) -> bool:
+        """Whether it is a sub-agent's: part of another run, so not a row of its own and nothing to start again."""
+        return self.record.position == UNTRACKED
 
     @property
     def interrupts(self) -> bool:

@@ -47,9 +47,18 @@ class Sessions:
         tops = [session for session in self._sessions.values() if not session.parent_session_id]
         return sorted(tops, key=lambda session: session.updated_at, reverse=True)
 
-    async def create(self, title: str) -> Session:
+    async def create(
+        self, title: str, *, session_id: SessionId | None = None, parent: SessionId | None = None
+    ) -> Session:
+        """A new session, under an id of its own unless one is given (which must be free)."""
         now = self._now()
-        session = Session(id=SessionId(self._new_id()), title=title, created_at=now, updated_at=now)
+        session = Session(
+            id=session_id or SessionId(self._new_id()),
+            parent_session_id=parent or SessionId(""),
+            title=title,
+            created_at=now,
+            updated_at=now,
+        )
         self._sessions[session.id] = session
         try:
             await self._events.commit([PutSession(session)], [session_event(session, Change.CREATED)])

@@ -4,30 +4,22 @@ A summary holds its session's slot as a run does, so prompts queue behind it and
 has no prompt, no run id and no `run_complete`. Like a run it belongs to the server, not to the request.
 """
 
-from collections.abc import Sequence
-
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from txcrush.core import history, retries, usage
 from txcrush.core.agents import Brain
-from txcrush.core.asking import bare_request, system_turns
-from txcrush.core.instructions import SUMMARY, summary_request
-from txcrush.core.live_message import LiveMessage
+from txcrush.core.equipment import Equipment
 from txcrush.core.observers import OneShot
 from txcrush.core.run import Cancellation
 from txcrush.core.runs import Runs
-from txcrush.core.sessions import session_event
-from txcrush.core.turn import Equipment, describe
+from txcrush.core.summary_message import NOTHING, SummaryMessage
+from txcrush.core.transcript import Addition
+from txcrush.core.turn import describe
 from txcrush.model.errors import CrushError, Failed, SessionNotFound
-from txcrush.model.ids import MessageId, SessionId
-from txcrush.model.messages import Finish, FinishReason, Message
-from txcrush.model.providers import ModelReply, UserTurn
-from txcrush.model.providers import Turn as ModelTurn
+from txcrush.model.ids import SessionId
+from txcrush.model.providers import ModelReply
 from txcrush.model.sessions import Session
-from txcrush.model.storage import PutSession
-
-SUMMARIZATION_ERROR = "Summarization Error"
 
 log = Logger()
 
@@ -52,9 +44,8 @@ class Summary:
     def __init__(self, session_id: SessionId, equipment: Equipment) -> None:
         self._session_id = session_id
         self._with = equipment
-        self._live: LiveMessage | None = None
-        self._brain: Brain | None = None
-        self._reply: ModelReply | None = None
+        self._message: SummaryMessage | None = None
+        self._written: tuple[Brain, ModelReply] | None = None
         self._work: Deferred[None] | None = None
         self._cancelled = False
         self._ended: OneShot[CrushError | None] = OneShot()
@@ -81,8 +72,6 @@ class Summary:
             told = await self._put_away(error)
         except CrushError as unwritten:
             told = unwritten
-        if self._live is not None:
-            self._with.transcript.ended(self._live)
         self._ended.fire(told)
 
     async def _made(self) -> Exception | None:
@@ -95,20 +84,14 @@ class Summary:
         return None
 
     async def _make(self) -> None:
-        session = self._session()
-        stored = await self._with.transcript.messages(self._session_id)
-        past = history.after_summary(stored, session.summary_message_id)
-        if not past:
-            return
-        brain = self._brain = (await self._with.agents.prepare()).large
-        turns = _conversation(brain, past, session)
-        self._live, addition = self._with.transcript.assistant(
-            self._session_id, brain.model.id, brain.config.id, is_summary=True
+        session_id = self._session().id
+        self._message = message = SummaryMessage(
+            session_id, self._with.sessions, self._with.transcript, self._with.clock
         )
-        live = self._live
-        await self._with.transcript.add(addition)
-        request = bare_request(brain, turns, self._session_id, 0)
-        self._reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
+        past = await message.past()
+        if past:
+            brain = (await self._with.agents.prepare()).large
+            self._written = brain, await message.write(brain, past)
 
     def _session(self) -> Session:
         try:
@@ -120,50 +103,22 @@ class Summary:
 
     async def _put_away(self, error: Exception | None) -> CrushError | None:
         """Write the end; returns what is told to those who wait."""
-        if self._cancelled:
-            if self._live is not None:
-                await self._with.transcript.delete(self._live)
+        last = self._last(error)
+        if last.changes:
+            await self._with.transcript.add(last)
+        if self._cancelled or error is None:
             return None
-        if error is not None:
-            return await self._failed(error)
-        if self._live is not None and self._brain is not None and self._reply is not None:
-            await self._stored(self._live, self._brain, self._reply)
-        return None
-
-    async def _failed(self, error: Exception) -> CrushError:
         if not isinstance(error, CrushError):
-            log.failure("a summary failed")
-        if self._live is not None:
-            _, details = describe(error)
-            put, event = self._live.finish(self._finish(FinishReason.ERROR, SUMMARIZATION_ERROR, details))
-            await self._with.events.commit([put], [event])
+            log.failure("a summary failed", failure=Failure(error))
         return error if isinstance(error, CrushError) else Failed(str(error))
 
-    async def _stored(self, live: LiveMessage, brain: Brain, reply: ModelReply) -> None:
-        """The summary is the session's memory from now on; its size is all that the context gauge shows."""
-        put, event = live.finish(self._finish(FinishReason.END_TURN))
-        session = self._with.sessions.get(self._session_id)
-        estimated = usage.estimated((), live.snapshot()).output
-        session = self._with.sessions.changed(
-            self._session_id,
-            summary_message_id=MessageId(live.id),
-            prompt_tokens=0,
-            completion_tokens=reply.usage.output or estimated,
-            cost=session.cost + usage.cost(reply.usage, brain.model, flat_rate=brain.config.flat_rate),
-        )
-        await self._with.events.commit([put, PutSession(session)], [event, session_event(session)])
-
-    def _finish(self, reason: FinishReason, message: str = "", details: str = "") -> Finish:
-        return Finish(reason, int(self._with.clock.seconds()), message, details)
-
-
-def _conversation(brain: Brain, past: Sequence[Message], session: Session) -> list[ModelTurn]:
-    """The past as the model knows it, and the wish for a summary."""
-    turns = history.past_turns(
-        past,
-        summary_id=session.summary_message_id,
-        provider=brain.config.id,
-        supports_images=brain.model.supports_attachments,
-    )
-    todos = [f"- [{todo.status}] {todo.content}" for todo in session.todos]
-    return [*system_turns(brain, SUMMARY), *turns, UserTurn(summary_request(todos))]
+    def _last(self, error: Exception | None) -> Addition:
+        """What is left to write."""
+        message = self._message
+        if message is None:
+            return NOTHING
+        if self._cancelled:
+            return message.withdrawn()
+        if error is not None:
+            return message.failed(describe(error)[1])
+        return message.kept(*self._written) if self._written else NOTHING

@@ -22,6 +22,9 @@ BAD_MEDIA = "Tool returned image data with invalid encoding"
 NOT_JSON = "Tool call failed: arguments were not valid JSON. Please check your tool call format and try again."
 
 ParseObject = Callable[[str], dict[str, object]]
+RepairObject = Callable[[str], Deferred[str | None]]
+"""Fires with a JSON object that says what a text meant to say, or with None."""
+
 KeepResult = Callable[[ToolResult], Awaitable[object]]
 
 log = Logger()
@@ -45,16 +48,29 @@ class Done(Struct, frozen=True):
 
 
 class Toolbox:
-    """The tools on offer. `parse` turns a call's input into an object, or raises ValueError."""
+    """The tools on offer. `parse` turns a call's input into an object, or raises ValueError; `repair` mends what it
+    cannot read."""
 
-    def __init__(self, tools: Iterable[Tool], parse: ParseObject) -> None:
+    def __init__(self, tools: Iterable[Tool], parse: ParseObject, repair: RepairObject) -> None:
         self._tools = {tool.spec.name: tool for tool in tools}
         self._parse = parse
+        self._repair = repair
 
-    def specs(self, disabled: Collection[str]) -> tuple[ToolSpec, ...]:
+    def without(self, names: Collection[str]) -> "Toolbox":
+        """The same but for these."""
+        kept = [tool for name, tool in self._tools.items() if name not in names]
+        return Toolbox(kept, self._parse, self._repair)
+
+    def specs(self) -> tuple[ToolSpec, ...]:
         """The tools as a model is offered them, by name."""
-        offered = (name for name in sorted(self._tools) if name not in disabled)
-        return tuple(self._tools[name].spec for name in offered)
+        return tuple(self._tools[name].spec for name in sorted(self._tools))
+
+    async def repaired(self, call: ToolCall) -> ToolCall:
+        """The call, its input mended where it is no JSON object and can be."""
+        if self.is_readable(call):
+            return call
+        mended = await self._repair(call.input)
+        return call if mended is None else replace(call, input=mended)
 
     def is_readable(self, call: ToolCall) -> bool:
         """Whether the call's input is the JSON object that it should be."""

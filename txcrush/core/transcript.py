@@ -10,7 +10,7 @@ from txcrush.core.live_message import LiveMessage, message_event
 from txcrush.core.sessions import Sessions
 from txcrush.model.events import Change, Event
 from txcrush.model.ids import MessageId, SessionId
-from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, Text, ToolResult
+from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, ShellCommand, Text, ToolResult
 from txcrush.model.runs import Prompt
 from txcrush.model.storage import DeleteMessage, PutMessage, StoreChange
 from txcrush.ports import Clock, NewId, Store
@@ -20,7 +20,7 @@ STOP = Finish(FinishReason.STOP, 0)
 
 
 class Addition(Struct, frozen=True):
-    """A message to be made: what to write, and what to publish after that. It is counted already."""
+    """A message to be made or taken back: what to write, and what to publish after that. It is counted already."""
 
     changes: tuple[StoreChange, ...]
     events: tuple[Event, ...]
@@ -41,7 +41,7 @@ class Transcript:
         return MessageId(self._new_id())
 
     def add(self, addition: Addition) -> Deferred[None]:
-        """Store the message and show it; fires when that is done."""
+        """Write it and show it; fires when that is done."""
         return self._events.commit(addition.changes, addition.events)
 
     def user(self, prompt: Prompt, message_id: MessageId, changes: Sequence[StoreChange] = ()) -> Addition:
@@ -53,6 +53,17 @@ class Transcript:
     def result(self, session_id: SessionId, result: ToolResult) -> Addition:
         """One tool result as a message of its own."""
         return self._create(self._message(self.new_id(), session_id, Role.TOOL, [result, STOP]))
+
+    def shell(self, session_id: SessionId, command: ShellCommand) -> Addition:
+        """A command that somebody ran beside the agent, as a user message."""
+        return self._create(self._message(self.new_id(), session_id, Role.USER, [command, STOP]))
+
+    async def prepared_result(self, session_id: SessionId, result: ToolResult) -> Addition:
+        """The same; a big one is encoded beforehand."""
+        message = self._message(self.new_id(), session_id, Role.TOOL, [result, STOP])
+        size = len(result.content) + len(result.metadata) + len(result.data)
+        event = await self._events.prepared(message_event(message, Change.CREATED), size)
+        return Addition((PutMessage(message), *self._sessions.counted(session_id, 1)), (event,))
 
     def assistant(
         self,
@@ -84,13 +95,13 @@ class Transcript:
         """Nobody writes in the message any more."""
         self._live.pop(MessageId(live.id), None)
 
-    def delete(self, live: LiveMessage) -> Deferred[None]:
-        """Take a live message back."""
+    def deletion(self, live: LiveMessage) -> Addition:
+        """Take a live message back; it is no longer counted."""
         live.discard()
         self.ended(live)
         message = live.snapshot()
-        changes = [DeleteMessage(message.id), *self._sessions.counted(message.session_id, -1)]
-        return self._events.commit(changes, [message_event(message, Change.DELETED)])
+        counted = self._sessions.counted(message.session_id, -1)
+        return Addition((DeleteMessage(message.id), *counted), (message_event(message, Change.DELETED),))
 
     def flush(self) -> None:
         """Hand everything that grew to the store, whose reads see every write before them."""

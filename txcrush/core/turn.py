@@ -8,42 +8,35 @@ begun is noted before the await that does it, so that the end finds it also wher
 from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from txcrush.core import history, retries, usage
-from txcrush.core.agents import Agents, Brain, Crew
+from txcrush.core import history, loops, retries, usage
+from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import model_request, system_turns
-from txcrush.core.events import EventLog
+from txcrush.core.equipment import Equipment
+from txcrush.core.instructions import resumed_request
 from txcrush.core.live_message import LiveMessage
 from txcrush.core.run import Cancellation, Run
-from txcrush.core.sessions import Sessions, session_event
-from txcrush.core.titles import Titles
+from txcrush.core.sessions import session_event
+from txcrush.core.summary_message import SummaryMessage, is_nearly_full
 from txcrush.core.toolbox import Done, Place, Toolbox
-from txcrush.core.transcript import Addition, Transcript
+from txcrush.core.transcript import Addition
 from txcrush.model.errors import CrushError, Failed, ProviderError, SessionNotFound
 from txcrush.model.events import Event
 from txcrush.model.ids import MessageId, SessionId
-from txcrush.model.messages import Finish, FinishReason, Message, ToolResult
+from txcrush.model.messages import Finish, FinishReason, Message, ToolCall, ToolResult
 from txcrush.model.providers import ModelReply
 from txcrush.model.providers import Turn as ModelTurn
+from txcrush.model.runs import Prompt
 from txcrush.model.sessions import Session
 from txcrush.model.storage import BeginRun, PutSession, StartRun, StoreChange
-from txcrush.ports import Clock
 
 CANCELLED_TOOL = "Error: user cancelled assistant tool calling"
 FAILED_TOOL = "There was an error while executing the tool"
 
 
-class Equipment(Struct, frozen=True):
-    """What every turn of a workspace works with. `disabled_tools` names those that are not offered now."""
-
-    events: EventLog
-    sessions: Sessions
-    transcript: Transcript
-    agents: Agents
-    toolbox: Toolbox
-    titles: Titles
-    clock: Clock
-    disabled_tools: Callable[[], Sequence[str]]
+FOR_INTERACTIVE_RUNS = frozenset({"question"})
+"""Tools that make no sense where nobody is there to answer."""
 
 
 class Closing(Struct, frozen=True):
@@ -79,6 +72,8 @@ class Turn:
         self._results: dict[str, ToolResult] = {}
         self._finish = Finish(FinishReason.UNKNOWN, 0)
         self._accounted = False
+        self._signatures: list[bytes] = []
+        self._summary: SummaryMessage | None = None
 
     @property
     def session_id(self) -> SessionId:
@@ -91,12 +86,18 @@ class Turn:
         stored = await self._with.transcript.messages(self.session_id)
         past = self._before_prompt(history.after_summary(stored, session.summary_message_id))
         is_first = not history.has_user_text(past)
-        conversation = self._opening(crew, past, session.summary_message_id)
+        conversation = self._opening(crew, past, session.summary_message_id, self.run.prompt)
         await self._say(self.run)
         live = await self._prepared(crew.large, conversation)
-        if is_first:  # only now, so that the title's event counts both messages
+        if is_first and not session.parent_session_id:  # only now, so that the title's event counts both messages
             self._with.titles.start(self.session_id, self.run.prompt.text, crew)
-        while await self._step(crew.large, conversation, live):
+        while True:
+            goes_on = await self._step(crew, conversation, live)
+            if self._is_nearly_full(crew.large):
+                await self._sum_up(crew.large, is_open=not goes_on)
+                conversation = await self._resume(crew) if goes_on else conversation
+            if not goes_on:
+                return
             live = await self._prepared(crew.large, conversation)
 
     # Steps
@@ -106,18 +107,19 @@ class Turn:
         await self._fold(brain, conversation)
         return await self._begin(brain)
 
-    async def _step(self, brain: Brain, conversation: list[ModelTurn], live: LiveMessage) -> bool:
+    async def _step(self, crew: Crew, conversation: list[ModelTurn], live: LiveMessage) -> bool:
         """Ask the model once and run the tools that it calls; says whether another step follows."""
-        tools = self._with.toolbox.specs(self._with.disabled_tools())
-        request = model_request(brain, conversation, self.session_id, tools)
+        brain, toolbox = crew.large, self._offered(crew)
+        request = model_request(brain, conversation, self.session_id, toolbox.specs())
         reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
         live.reasoning_ended()
-        done = await self._run_tools(brain, live)
+        done = await self._run_tools(brain, toolbox, live, is_whole=reply.finish != FinishReason.MAX_TOKENS)
         goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
         self._account(brain, reply, conversation, live)
         self._finish = self._finish_of(reply, goes_on=goes_on)
         if done.error is not None:
             raise done.error
+        goes_on = goes_on and not self._goes_in_circles(live, done)
         if goes_on:
             await self._end_step()
             conversation += history.exchange(
@@ -134,12 +136,12 @@ class Turn:
         self.folded += taken
         for run in taken:
             await self._say(run)
-            conversation.append(self._prompt_turn(run, brain))
+            conversation.append(self._prompt_turn(run.prompt, brain))
 
     async def _begin(self, brain: Brain) -> LiveMessage:
         """An empty assistant message; from here on a restart does not start these runs again."""
         now = int(self._with.clock.seconds())
-        begun = [BeginRun(run.id, now) for run in (self.run, *self.folded)]
+        begun = [BeginRun(run.id, now) for run in (self.run, *self.folded) if not run.is_errand]
         self._retire_live()
         self._results.clear()
         live, addition = self._with.transcript.assistant(self.session_id, brain.model.id, brain.config.id, begun)
@@ -147,13 +149,31 @@ class Turn:
         await self._with.transcript.add(addition)
         return live
 
-    async def _run_tools(self, brain: Brain, live: LiveMessage) -> Done:
+    def _offered(self, crew: Crew) -> Toolbox:
+        hidden = set(self._with.disabled_tools())
+        return self._with.toolbox.without(hidden if crew.interactive else hidden | FOR_INTERACTIVE_RUNS)
+
+    def _goes_in_circles(self, live: LiveMessage, done: Done) -> bool:
+        """A turn that repeats itself ends as if it were done, and says `tool_use` (R-LOOP-05)."""
+        self._signatures.append(loops.signature(live.calls, done.results))
+        return loops.is_loop(self._signatures)
+
+    async def _run_tools(self, brain: Brain, toolbox: Toolbox, live: LiveMessage, *, is_whole: bool) -> Done:
         if not live.calls:
             return Done(())
-        calls = live.calls
+        calls = await self._read(toolbox, live) if is_whole else live.calls
         self._mend_inputs(live)
         place = Place(self.session_id, MessageId(live.id), brain.model.supports_attachments, brain.model.name)
-        return await self._with.toolbox.run(calls, place, self._keep)
+        return await toolbox.run(calls, place, self._keep)
+
+    async def _read(self, toolbox: Toolbox, live: LiveMessage) -> list[ToolCall]:
+        """The calls as they are run: badly written ones are mended. What the token limit has cut off never is: half a
+        file must not be written."""
+        calls = [await toolbox.repaired(call) for call in live.calls]
+        for written, call in zip(live.calls, calls, strict=True):
+            if call != written:
+                live.replace_input(call.id, call.input)
+        return calls
 
     def _mend_inputs(self, live: LiveMessage) -> None:
         """What is no JSON object must not be stored: some providers refuse a past that holds it."""
@@ -162,8 +182,9 @@ class Turn:
                 live.replace_input(call.id, "{}")
 
     async def _keep(self, result: ToolResult) -> None:
+        addition = await self._with.transcript.prepared_result(self.session_id, result)
         self._results[result.tool_call_id] = result
-        await self._with.transcript.add(self._with.transcript.result(self.session_id, result))
+        await self._with.transcript.add(addition)
 
     async def _end_step(self) -> None:
         """Finish this step's message; the turn goes on with another."""
@@ -197,6 +218,33 @@ class Turn:
             reason = FinishReason.END_TURN
         return Finish(reason, int(self._with.clock.seconds()))
 
+    # The summary of a context that is nearly full
+
+    def _is_nearly_full(self, brain: Brain) -> bool:
+        if not self._with.sums_up() or not self._with.sessions.exists(self.session_id):
+            return False
+        session = self._with.sessions.get(self.session_id)
+        return is_nearly_full(brain.model.context_window, session.prompt_tokens + session.completion_tokens)
+
+    async def _sum_up(self, brain: Brain, *, is_open: bool) -> None:
+        """The run keeps the session all the while, so a cancel ends both (H-24, R-SUM-10)."""
+        if is_open:
+            await self._end_step()
+        work = self._with
+        self._summary = summary = SummaryMessage(self.session_id, work.sessions, work.transcript, work.clock)
+        kept = summary.kept(brain, await summary.write(brain, await summary.past()))
+        self._summary = None
+        await work.transcript.add(kept)
+
+    async def _resume(self, crew: Crew) -> list[ModelTurn]:
+        """The turn goes on from its summary, with its prompt said anew."""
+        session = self._session()
+        stored = await self._with.transcript.messages(self.session_id)
+        past = history.after_summary(stored, session.summary_message_id)
+        prompt = replace(self.run.prompt, text=resumed_request(self.run.prompt.text))
+        await self._with.transcript.add(self._with.transcript.user(prompt, self._with.transcript.new_id()))
+        return self._opening(crew, past, session.summary_message_id, prompt)
+
     # The conversation
 
     def _session(self) -> Session:
@@ -211,16 +259,16 @@ class Turn:
         waiting = self._waiting(self.session_id)
         return [message for message in past if message.id not in waiting]
 
-    def _opening(self, crew: Crew, past: list[Message], summary_id: MessageId) -> list[ModelTurn]:
+    def _opening(self, crew: Crew, past: list[Message], summary_id: MessageId, prompt: Prompt) -> list[ModelTurn]:
         brain = crew.large
         turns = history.past_turns(
             past, summary_id=summary_id, provider=brain.config.id, supports_images=brain.model.supports_attachments
         )
         system = system_turns(brain, crew.instructions)
-        return [*system, history.REMINDER, *turns, self._prompt_turn(self.run, brain)]
+        reminder = [] if self.run.is_errand else [history.REMINDER]
+        return [*system, *reminder, *turns, self._prompt_turn(prompt, brain)]
 
-    def _prompt_turn(self, run: Run, brain: Brain) -> ModelTurn:
-        prompt = run.prompt
+    def _prompt_turn(self, prompt: Prompt, brain: Brain) -> ModelTurn:
         return history.prompt_turn(prompt.text, prompt.attachments, supports_images=brain.model.supports_attachments)
 
     async def _say(self, run: Run) -> None:
@@ -235,7 +283,8 @@ class Turn:
 
     def _words_of(self, run: Run) -> Addition:
         message_id = self._with.transcript.new_id()
-        return self._with.transcript.user(run.prompt, message_id, [StartRun(run.id, message_id)])
+        started = [] if run.is_errand else [StartRun(run.id, message_id)]
+        return self._with.transcript.user(run.prompt, message_id, started)
 
     # The end
 
@@ -249,13 +298,16 @@ class Turn:
             return self._abandoned()
         missing = [*self._unsaid(), *self._unbegun()]
         finish = Finish(FinishReason.CANCELED, int(self._with.clock.seconds()), cancellation.reason)
-        return self._closed(finish, [*missing, *self._open_calls_answered(CANCELLED_TOOL)])
+        withdrawn = [self._summary.withdrawn()] if self._summary else []
+        return self._closed(finish, [*missing, *self._open_calls_answered(CANCELLED_TOOL), *withdrawn])
 
     def failed(self, error: Exception) -> Closing:
         """Close what is open; an error before the model was asked leaves no assistant message (R-ERR-03)."""
         if self._live is None or not self._with.sessions.exists(self.session_id):
             return self._abandoned()
         title, details = describe(error)
+        if self._summary is not None:  # the answer itself went well
+            return self._closed(self._finish, [self._summary.failed(details)])
         finish = Finish(FinishReason.ERROR, int(self._with.clock.seconds()), title, details)
         return self._closed(finish, self._open_calls_answered(FAILED_TOOL))
 
@@ -263,6 +315,8 @@ class Turn:
         """There is nothing to close, or nowhere to write it."""
         if self._live is not None:
             self._live.discard()
+        if self._summary is not None:
+            self._summary.abandon()
         self._retire_live()
         return Closing()
 
@@ -275,7 +329,7 @@ class Turn:
         """An assistant message, where the turn ended before it had one."""
         if self._live is not None:
             return []
-        begun = [BeginRun(self.run.id, int(self._with.clock.seconds()))]
+        begun = [] if self.run.is_errand else [BeginRun(self.run.id, int(self._with.clock.seconds()))]
         self._live, addition = self._with.transcript.assistant(self.session_id, *self._model_names(), begun)
         return [addition]
 

@@ -6,15 +6,19 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.events import EventLog
+from txcrush.core.file_records import FileHistory, FileTracker
+from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
+from txcrush.core.questions import Questions
 from txcrush.core.sessions import Sessions
+from txcrush.core.subagents import SubAgents
 from txcrush.model.config import Config
 from txcrush.ports import Store, Tool
 
 
 class Workbench(Struct, frozen=True, kw_only=True):
     """The services and facts that the tools of one workspace work with. `path` is the workspace's directory, which
-    relative paths are resolved against; `data_dir` holds its database."""
+    relative paths are resolved against; `data_dir` holds its database; `facts` gives those of a working directory."""
 
     path: str
     data_dir: str
@@ -23,6 +27,11 @@ class Workbench(Struct, frozen=True, kw_only=True):
     events: EventLog
     sessions: Sessions
     permissions: Desk
+    subagents: SubAgents
+    facts: Callable[[str], Facts]
+    questions: Questions
+    file_tracker: FileTracker
+    file_history: FileHistory
 
 
 class Kit(Struct, frozen=True):

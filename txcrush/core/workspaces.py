@@ -15,13 +15,16 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from txcrush.core.agents import Agents
-from txcrush.core.events import EventLog
+from txcrush.core.events import EventLog, Frame
+from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.observers import OneShot
 from txcrush.core.permissions import Desk
 from txcrush.core.presence import Claims
+from txcrush.core.questions import Questions
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
+from txcrush.core.shell_commands import ShellCommands
 from txcrush.core.skills import Skills
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
@@ -36,6 +39,7 @@ from txcrush.model.errors import (
     ShuttingDown,
     WorkspaceNotFound,
 )
+from txcrush.model.events import Change, Event, EventKind
 from txcrush.model.ids import ClientId, WorkspaceId
 from txcrush.ports import Clock, NewId, Store
 
@@ -77,10 +81,14 @@ class Workspace:
         agents: Agents,
         titles: Titles,
         permissions: Desk,
+        questions: Questions,
+        file_tracker: FileTracker,
+        file_history: FileHistory,
         kit: Kit,
         claims: Claims,
         runs: Runs,
         summaries: Summaries,
+        shell_commands: ShellCommands,
     ) -> None:
         self.id = workspace_id
         self.key = key
@@ -96,22 +104,37 @@ class Workspace:
         self.agents = agents
         self.titles = titles
         self.permissions = permissions
+        self.questions = questions
+        self.file_tracker = file_tracker
+        self.file_history = file_history
         self._kit = kit
         self.claims = claims
         self.runs = runs
         self.summaries = summaries
+        self.shell_commands = shell_commands
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing keeps it open."""
         return self.claims.is_empty and not self.runs.any_live
 
+    def open_frames(self) -> list[Frame]:
+        """What waits for an answer, for a reader who has come just now: the requests and batches, ids and all, that
+        others were sent when they were put."""
+        requests = [Event(EventKind.PERMISSION_REQUEST, Change.CREATED, one) for one in self.permissions.pending()]
+        batches = [Event(EventKind.QUESTION_BATCH_REQUEST, Change.CREATED, one) for one in self.questions.shown()]
+        return self.events.again([*requests, *batches])
+
     async def close(self) -> None:
         """End the runs, then the streams, then the store, in this order; nothing in it is lost."""
+        self.permissions.stop()
+        self.questions.stop()
         self.claims.stop()
         self.titles.stop()
+        shell_commands = Deferred.fromCoroutine(self.shell_commands.close())
         await self.runs.stop()
         await self._kit.close()
+        await shell_commands
         self.transcript.flush()
         await self.events.when_drained()
         self.events.end()

@@ -3,8 +3,9 @@
 from txcrush.core.catalogue import CATALOGUE
 from txcrush.core.model_choice import default_small_model
 from txcrush.core.workspaces import Workspaces
+from txcrush.http.generations import Generations
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.model.errors import AgentNotInitialized, Unsupported
+from txcrush.model.errors import AgentNotInitialized
 from txcrush.wire.requests import InitAgent, Shell
 from txcrush.wire.v1 import NOT_READY, AgentInfo, AgentSessionBody
 
@@ -15,8 +16,9 @@ SESSION = f"{AGENT}/sessions/<session_id>"
 class AgentRoutes:
     """One route family. Most of these are asked many times a second and are answered from memory."""
 
-    def __init__(self, workspaces: Workspaces) -> None:
+    def __init__(self, workspaces: Workspaces, generations: Generations) -> None:
         self._workspaces = workspaces
+        self._generations = generations
 
     @route("GET", AGENT)
     def info(self, call: Call) -> Reply:
@@ -29,7 +31,9 @@ class AgentRoutes:
 
     @route("POST", f"{AGENT}/init", InitAgent, optional_body=True)
     def init(self, call: Call) -> Reply:
-        self._workspaces.get(call.workspace_id).agents.init(interactive=call.body.interactive)
+        workspace = self._workspaces.get(call.workspace_id)
+        workspace.agents.init(interactive=call.body.interactive)
+        self._generations.begins(call, workspace)
         return OK
 
     @route("POST", f"{AGENT}/update")
@@ -79,7 +83,9 @@ class AgentRoutes:
         await workspace.summaries.start(call.session_id).when_done()
         return OK
 
-    @route("POST", f"{SESSION}/shell", Shell)
-    def shell(self, call: Call) -> Reply:
-        self._workspaces.get(call.workspace_id)
-        raise Unsupported("shell commands are not supported by this version of txcrush")
+    @route("POST", f"{SESSION}/shell", Shell, cancellable=True)
+    async def shell(self, call: Call) -> Reply:
+        """Run a command of the user's. Held until it has ended; a terminal ends it by dropping the connection."""
+        commands = self._workspaces.get(call.workspace_id).shell_commands
+        answer = await commands.run(call.session_id, call.body.command, call.body.term_width)
+        return json_reply(answer)

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from txcrush.core.events import Frame
 from txcrush.core.workspaces import Workspaces
+from txcrush.http.callers import Callers
 from txcrush.http.client_ids import query_client_id
 from txcrush.http.routing import Call, route
 from txcrush.http.sending import Sender
@@ -44,13 +45,15 @@ log = Logger()
 class EventRoutes:
     """The one route of the stream."""
 
-    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+    def __init__(self, workspaces: Workspaces, clock: Clock, callers: Callers) -> None:
         self._workspaces = workspaces
+        self._callers = callers
         self._clock = clock
 
     @route("GET", "/v1/workspaces/<workspace_id>/events", stream=True)
     async def events(self, call: Call) -> None:
-        """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by."""
+        """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by. What waits for an
+        answer is state, not a moment: it comes first."""
         client_id = query_client_id(call)
         workspace = self._workspaces.get(call.workspace_id)
         if call.request.method == b"HEAD":
@@ -60,7 +63,11 @@ class EventRoutes:
         workspace.events.subscribe(reader)
         workspace.claims.attach(client_id)
         try:
-            await reader.run()
+            ended = reader.run()
+            for frame in workspace.open_frames():
+                reader.deliver(frame)
+            with self._callers.streaming(call, client_id):
+                await ended
         finally:
             workspace.events.unsubscribe(reader)
             workspace.claims.detach(client_id)

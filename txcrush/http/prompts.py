@@ -8,6 +8,7 @@ from twisted.internet.defer import TimeoutError
 from txcrush.core._runmachine import RunState
 from txcrush.core.run import BY_STOP, Run
 from txcrush.core.workspaces import Workspaces
+from txcrush.http.generations import Generations
 from txcrush.http.preferences import Waiting, waiting
 from txcrush.http.routing import Call, Reply, error_reply, route
 from txcrush.model.errors import AgentNotInitialized, BadRequest, CrushError, RunCancelled, RunFailed, ShuttingDown
@@ -22,8 +23,9 @@ LONGEST_RUN_ID = 255
 class PromptRoutes:
     """One route family."""
 
-    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+    def __init__(self, workspaces: Workspaces, clock: Clock, generations: Generations) -> None:
         self._workspaces = workspaces
+        self._generations = generations
         self._clock = clock
 
     @route("POST", "/v1/workspaces/<workspace_id>/agent", SubmitPrompt)
@@ -37,6 +39,9 @@ class PromptRoutes:
         run = workspace.runs.accept(prompt)
         try:
             reply = await self._answer(run, how)
+        except RunFailed as error:
+            is_told = how.seconds is None and self._generations.hears_by_events(call, workspace)
+            reply = Reply(202) if is_told else error_reply(error)
         except CrushError as error:
             reply = error_reply(error)
         return _labelled(reply, run, how)

@@ -3,7 +3,7 @@
 Theory. A route is a method with `@route` on it. Its body is decoded before anything else happens, its errors become
 statuses by the one table of `wire/errors.py`, and its work belongs to the server: Klein cancels a route's Deferred when
 the client drops, so Klein is given a Deferred of its own, which stands for the client's interest in the answer and for
-nothing else.
+nothing else. Only a route that says `cancellable` is given up together with its answer.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from klein import Klein
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -73,7 +73,8 @@ class Call:
 
 
 class RouteSpec(Struct, frozen=True):
-    """`check` runs before the body is decoded. A `stream` route writes its answer itself."""
+    """`check` runs before the body is decoded. A `stream` route writes its answer itself. A `cancellable` one does its
+    work for the client that waits, and for nobody else: a dropped connection cancels it."""
 
     method: str
     path: str
@@ -81,6 +82,7 @@ class RouteSpec(Struct, frozen=True):
     optional_body: bool = False
     check: Callable[[Call], object] | None = None
     stream: bool = False
+    cancellable: bool = False
 
 
 Handler = Callable[[Call], Reply | Awaitable[Reply]]
@@ -95,9 +97,10 @@ def route(
     optional_body: bool = False,
     check: Callable[[Call], object] | None = None,
     stream: bool = False,
+    cancellable: bool = False,
 ) -> Callable[[F], F]:
     """Make a method of a route family the handler of this method and path."""
-    spec = RouteSpec(method, path, body, optional_body, check, stream)
+    spec = RouteSpec(method, path, body, optional_body, check, stream, cancellable)
 
     def mark(handler: F) -> F:
         specs: list[RouteSpec] = handler.__dict__.setdefault("routes", [])
@@ -138,11 +141,19 @@ def _add(app: Klein, spec: RouteSpec, handler: Handler, in_thread: InThread) -> 
             return Deferred.fromCoroutine(_stream(call, handler))
         asker: Deferred[Reply] = Deferred()
         work = Deferred.fromCoroutine(_answer(spec, handler, call, in_thread))
+        if spec.cancellable:
+            asker.addErrback(_give_up, work)
         work.addCallbacks(asker.callback, asker.errback)
         return asker.addCallback(lambda reply: _write(request, reply))
 
     endpoint = f"{spec.method} {spec.path}"
     app.route(spec.path, methods=[spec.method], endpoint=endpoint, strict_slashes=True)(render)
+
+
+def _give_up(failure: Failure, work: Deferred[Reply]) -> Failure:
+    """Nobody waits for the answer any more."""
+    work.cancel()
+    return failure
 
 
 async def _answer(spec: RouteSpec, handler: Handler, call: Call, in_thread: InThread) -> Reply:
@@ -156,6 +167,10 @@ async def _answer(spec: RouteSpec, handler: Handler, call: Call, in_thread: InTh
         return reply if isinstance(reply, Reply) else await reply
     except CrushError as error:
         return error_reply(error)
+    except CancelledError:
+        if not spec.cancellable:
+            log.failure("{method} {path} was cancelled", method=spec.method, path=spec.path)
+        return Reply(500, error_body(CrushError.default))
     except Exception:
         log.failure("{method} {path} failed", method=spec.method, path=spec.path)
         return Reply(500, error_body(CrushError.default))

@@ -1,31 +1,25 @@
 """Routes of sessions, their messages, their files and what was read of them."""
 
-from datetime import UTC, datetime
-from os import path as paths
-
 from msgspec import UNSET
 
+from txcrush.core.file_records import NEVER, timestamp
 from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
 from txcrush.model.errors import BadRequest, SessionNotFound
 from txcrush.model.ids import SessionId
 from txcrush.model.sessions import Session
-from txcrush.model.storage import MarkRead
-from txcrush.ports import Clock
 from txcrush.wire.requests import CreateSession, FileRead, PutSession
 from txcrush.wire.v1 import SessionBody, history_rows, message_body, session_body
 
 WORKSPACE = "/v1/workspaces/<workspace_id>"
 SESSION = f"{WORKSPACE}/sessions/<session_id>"
-NEVER = "0001-01-01T00:00:00Z"
 
 
 class SessionRoutes:
     """One route family."""
 
-    def __init__(self, workspaces: Workspaces, clock: Clock) -> None:
+    def __init__(self, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
-        self._clock = clock
 
     @route("GET", f"{WORKSPACE}/sessions")
     def list(self, call: Call) -> Reply:
@@ -57,6 +51,7 @@ class SessionRoutes:
         workspace.sessions.get(call.session_id)
         await workspace.runs.empty(call.session_id)
         await workspace.sessions.delete(call.session_id)
+        workspace.permissions.forget(call.session_id)
         return OK
 
     @route("GET", f"{SESSION}/messages")
@@ -81,37 +76,25 @@ class SessionRoutes:
     @route("GET", f"{SESSION}/history")
     async def history(self, call: Call) -> Reply:
         workspace = self._workspaces.get(call.workspace_id)
-        return json_reply(history_rows(await workspace.store.file_versions(call.session_id)))
+        return json_reply(history_rows(await workspace.file_history.versions(call.session_id)))
 
     @route("GET", f"{SESSION}/filetracker/files")
     async def read_files(self, call: Call) -> Reply:
         workspace = self._workspaces.get(call.workspace_id)
-        marks = await workspace.store.read_marks(call.session_id)
-        return json_reply([mark.path for mark in marks])
+        return json_reply(await workspace.file_tracker.files(call.session_id))
 
     @route("POST", f"{WORKSPACE}/filetracker/read", FileRead)
     async def mark_read(self, call: Call) -> Reply:
         """Note that the session has read the file. An unknown session is no error, as in the reference."""
         workspace = self._workspaces.get(call.workspace_id)
-        session_id, path = SessionId(call.body.session_id), call.body.path
-        if path and workspace.sessions.exists(session_id):
-            mark = MarkRead(session_id, _absolute(workspace, path), int(self._clock.seconds()))
-            await workspace.store.write(mark)
+        await workspace.file_tracker.record(SessionId(call.body.session_id), call.body.path)
         return OK
 
     @route("GET", f"{WORKSPACE}/filetracker/lastread")
     async def last_read(self, call: Call) -> Reply:
         workspace = self._workspaces.get(call.workspace_id)
-        path = _absolute(workspace, call.query("path"))
-        marks = await workspace.store.read_marks(SessionId(call.query("session_id")))
-        times = [mark.at for mark in marks if mark.path == path]
-        if not times:
-            return json_reply(NEVER)
-        return json_reply(datetime.fromtimestamp(times[0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-
-
-def _absolute(workspace: Workspace, path: str) -> str:
-    return paths.normpath(paths.join(workspace.path, path))
+        mark = await workspace.file_tracker.last_read(SessionId(call.query("session_id")), call.query("path"))
+        return json_reply(timestamp(mark.at) if mark is not None else NEVER)
 
 
 def _body(workspace: Workspace, session: Session) -> SessionBody:

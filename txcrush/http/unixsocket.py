@@ -124,6 +124,18 @@ def peer_uid(transport: object) -> int | None:
         return None
 
 
+def peer_pid(transport: object) -> int | None:
+    """The process at the other end of a Unix socket's transport (Linux), None when that cannot be known."""
+    if sys.platform == "darwin":
+        return None
+    try:
+        connection: socket.socket = transport.getHandle()  # type: ignore[attr-defined]
+        ucred = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
+    except (AttributeError, OSError):
+        return None
+    return int(struct.unpack("iII", ucred)[0]) or None
+
+
 def _lock(path: str) -> int:
     try:
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

@@ -69,7 +69,7 @@ class WorkspaceRoutes:
         return WorkspaceBody(
             id=workspace.id,
             path=workspace.path,
-            yolo=workspace.permissions.skip,
+            yolo=workspace.permissions.policies.skip,
             debug=config.options.debug,
             data_dir=workspace.settings.data_dir,
             version=__version__,

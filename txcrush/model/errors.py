@@ -143,6 +143,12 @@ class StorageFailed(CrushError):
     default = "the database is not available"
 
 
+class NoDataDirectory(StorageFailed):
+    """The data directory is not there and cannot be made."""
+
+    code = "no_data_directory"
+
+
 class CursorTooOld(CrushError):
     """Retention has removed events after the number that a reader asked from: it must start anew (`reset`)."""
 
@@ -169,6 +175,13 @@ class Refused(CrushError):
     on. Any other `CrushError` of a tool fails the turn."""
 
     code = "refused"
+
+
+class CannotStart(CrushError):
+    """A program could not be started: it, or its directory, is not there or not to be used."""
+
+    code = "cannot_start"
+    default = "could not run command"
 
 
 class ProviderError(CrushError):

@@ -8,6 +8,7 @@ from msgspec import Struct
 from txcrush.model.ids import MessageId, RunId, SessionId, WorkspaceId
 from txcrush.model.messages import Message
 from txcrush.model.permissions import PermissionNotification, PermissionRequest
+from txcrush.model.questions import QuestionBatch, QuestionNotification
 from txcrush.model.sessions import FileVersion, Session
 
 
@@ -57,8 +58,14 @@ class AgentEvent(Struct, frozen=True, kw_only=True):
     session_title: str = ""
 
 
-class ConfigChanged(Struct, frozen=True):
+class ConfigChanged(Struct, frozen=True, omit_defaults=True):
+    """Something of the workspace was set. Of a desk's policy the event says what it is now; `session_id` where it is
+    that of one session."""
+
     workspace_id: WorkspaceId
+    session_id: SessionId = SessionId("")
+    skip: bool | None = None
+    unanswered: str = ""
 
 
 Payload: TypeAlias = (
@@ -70,6 +77,8 @@ Payload: TypeAlias = (
     | ConfigChanged
     | PermissionRequest
     | PermissionNotification
+    | QuestionBatch
+    | QuestionNotification
 )
 
 
@@ -77,7 +86,8 @@ class Event(Struct, frozen=True):
     """One event.
 
     `key` names the thing that changed. `replaceable` events (a growing message) may be replaced by a newer one of the
-    same kind and key while they wait for a slow reader; all others reach every reader.
+    same kind and key while they wait for a slow reader; all others reach every reader. `body` is the event's JSON where
+    it was made beforehand (`EventLog.prepared`), else empty.
     """
 
     kind: EventKind
@@ -85,6 +95,7 @@ class Event(Struct, frozen=True):
     payload: Payload
     key: str = ""
     replaceable: bool = False
+    body: bytes = b""
 
 
 class LoggedEvent(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from txcrush.model.desk import Unanswered
+
 
 class ServerSettings(Struct, frozen=True, kw_only=True):
     """Everything that `twist crush` and `txcrush serve` can be told.
@@ -20,6 +22,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     trust_projects: bool = False
     allow_private_fetch: bool = False
     replaceable: bool = False
+    unanswered: Unanswered = Unanswered()
     idle_exit_s: float | None = None
     detach_grace_s: float = 10.0
     create_grace_s: float = 30.0

@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.events import LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
@@ -65,11 +66,28 @@ class PutFileVersion(Struct, frozen=True):
 
 
 class MarkRead(Struct, frozen=True):
-    """The session has read the file (absolute path) at this time, Unix seconds."""
+    """The session has read the file (absolute path) at this time, Unix seconds, which never goes back.
+
+    `size` in bytes and `mtime_ns` tell the state that was read; the size is -1 where it is not known.
+    """
 
     session_id: SessionId
     path: str
     at: int
+    size: int = -1
+    mtime_ns: int = 0
+
+
+class PutDeskEntry(Struct, frozen=True):
+    """Create the entry of the desk's book or replace it. It outlives its session."""
+
+    entry: DeskEntry
+
+
+class PutPolicy(Struct, frozen=True):
+    """Set the session's policy; it goes with the session."""
+
+    policy: SessionPolicy
 
 
 StoreChange: TypeAlias = (
@@ -83,6 +101,8 @@ StoreChange: TypeAlias = (
     | AppendEvent
     | PutFileVersion
     | MarkRead
+    | PutDeskEntry
+    | PutPolicy
 )
 
 
@@ -99,5 +119,9 @@ class StoreHead(Struct, frozen=True):
 
 
 class ReadMark(Struct, frozen=True):
+    """That a session has read a file, as `MarkRead` says it."""
+
     path: str
     at: int
+    size: int = -1
+    mtime_ns: int = 0

@@ -8,22 +8,27 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
+from txcrush.core.edges import Edges
 from txcrush.core.events import Frame
 from txcrush.core.instructions import TITLE, Facts
 from txcrush.core.observers import OneShot
-from txcrush.core.opening import Edges, Opener
+from txcrush.core.opening import Opener
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.model.desk import parse_unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import ClientId
 from txcrush.model.messages import FinishReason
+from txcrush.model.processes import Program, ShellLine
 from txcrush.model.providers import ModelReply, ModelRequest, SystemTurn, Usage
 from txcrush.model.skills import FoundSkill, Skill
 from txcrush.ports import Store, StreamSink, Tool
 from txcrush.testing.memory_store import MemoryStore
+from txcrush.testing.scripted_processes import ScriptedProcesses
 from txcrush.testing.scripted_provider import ScriptedProvider, Step
 from txcrush.wire.json import parse_object
+from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_event
 
@@ -137,6 +142,11 @@ def _taken_apart(one: Frame) -> tuple[str, str, dict[str, Any]]:
     return envelope["type"], envelope["payload"]["type"], envelope["payload"]["payload"]
 
 
+def program_of(line: ShellLine) -> Program:
+    """The line as a program whose last argument it is."""
+    return Program(argv=("bash", "-c", line.command), cwd=line.cwd, env=line.env, mark=line.mark)
+
+
 class TitlesAside:
     """A provider that answers requests for titles itself, so that a script need not know of them."""
 
@@ -166,17 +176,20 @@ class Harness:
         tools: Sequence[Tool] | Callable[[Workbench], Sequence[Tool]] = (),
         stores: dict[str, MemoryStore] | None = None,
         idle_exit_s: float | None = None,
+        unanswered: str = "ask",
     ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW_S)
         self.provider = ScriptedProvider(steps, self.clock)
         self.config_files = MemoryConfigFiles(config or configuration())
         self.skill_files = HandedSkills()
+        self.processes = ScriptedProcesses()
         self.stores = {} if stores is None else stores
         self.stopped = 0
         self.opened: list[str] = []
         self._opens: OneShot[None] | None = None
         self._tools = tools
+        self._unanswered = parse_unanswered(unanswered)
         server = next(_servers)
         self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
         self.workspaces = Workspaces(
@@ -214,14 +227,18 @@ class Harness:
             skill_files=self.skill_files,
             build_provider=lambda _config: TitlesAside(self.provider, "A Title"),
             make_kit=self._make_kit,
+            processes=self.processes,
+            make_program=program_of,
             directory_of=succeed,
             parse_object=parse_object,
+            repair_object=lambda text: succeed(repaired_object(text)),
             encode_event=encode_event,
             frame=frame,
             clock=self.clock,
             new_id=lambda: next(self._ids),
             facts=lambda path: Facts(path, "test", "1/2/2027"),
             graces=(30.0, 10.0),
+            unanswered=self._unanswered,
         )
 
     def _open_store(self, data_dir: str) -> Deferred[Store]:

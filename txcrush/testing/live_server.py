@@ -3,6 +3,7 @@
 Everything lies in one directory, the user's home among it.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class LiveServer:
     ) -> "LiveServer":
         """A server that is ready. `settings` are fields of `ServerSettings`."""
         live = cls(reactor, directory, model, settings)
-        environ = {"HOME": str(directory), "XDG_RUNTIME_DIR": str(directory), "PATH": ""}
+        environ = {"HOME": str(directory), "XDG_RUNTIME_DIR": str(directory), "PATH": os.defpath}
         live._server = build_server(reactor, live._settings, environ, live._leave)
         live._server.startService()
         await live._server.when_started()

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
+from txcrush.model.desk import DeskEntry, SessionPolicy, Settlement
 from txcrush.model.errors import CursorTooOld, StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
@@ -23,8 +24,10 @@ from txcrush.model.storage import (
     DeleteSession,
     EndRun,
     MarkRead,
+    PutDeskEntry,
     PutFileVersion,
     PutMessage,
+    PutPolicy,
     PutSession,
     ReadMark,
     StartRun,
@@ -44,8 +47,10 @@ class _Tables:
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     messages: dict[MessageId, Message] = field(default_factory=dict)
     files: dict[str, FileVersion] = field(default_factory=dict)
-    read_at: dict[tuple[SessionId, str], int] = field(default_factory=dict)
+    reads: dict[tuple[SessionId, str], ReadMark] = field(default_factory=dict)
     runs: dict[RunId, RunRecord] = field(default_factory=dict)
+    desk: dict[str, DeskEntry] = field(default_factory=dict)
+    policies: dict[SessionId, SessionPolicy] = field(default_factory=dict)
     events: dict[int, LoggedEvent] = field(default_factory=dict)
     last_seq: int = 0
     trimmed_seq: int = 0
@@ -153,12 +158,38 @@ class MemoryStore:
 
         return self._do(read)
 
+    def newest_file_version(self, path: str, session_id: SessionId | None) -> "Deferred[FileVersion | None]":
+        def read() -> FileVersion | None:
+            files = self._tables.files.values()
+            found = [one for one in files if one.path == path and session_id in (None, one.session_id)]
+            return max(reversed(found), key=lambda one: (one.version, one.created_at), default=None)
+
+        return self._do(read)
+
     def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
         def read() -> list[ReadMark]:
-            found = [ReadMark(path, at) for (owner, path), at in self._tables.read_at.items() if owner == session_id]
+            found = [mark for (owner, _), mark in self._tables.reads.items() if owner == session_id]
             return sorted(found, key=lambda mark: (-mark.at, mark.path))
 
         return self._do(read)
+
+    def desk_entry(self, entry_id: str) -> "Deferred[DeskEntry | None]":
+        return self._do(lambda: self._tables.desk.get(entry_id))
+
+    def desk_entries(self, session_id: SessionId | None, before: str, limit: int) -> "Deferred[list[DeskEntry]]":
+        def read() -> list[DeskEntry]:
+            ids = list(self._tables.desk)
+            ids = ids[: ids.index(before)] if before in ids else ids
+            entries = (self._tables.desk[entry_id] for entry_id in reversed(ids))
+            return [one for one in entries if session_id in (None, one.session_id)][:limit]
+
+        return self._do(read)
+
+    def pending_desk_entries(self) -> "Deferred[list[DeskEntry]]":
+        return self._do(lambda: [one for one in self._tables.desk.values() if one.outcome is Settlement.PENDING])
+
+    def policies(self) -> "Deferred[list[SessionPolicy]]":
+        return self._do(lambda: list(self._tables.policies.values()))
 
     def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
         def read() -> list[LoggedEvent]:
@@ -255,16 +286,29 @@ def _apply(tables: _Tables, change: StoreChange) -> None:
             _append(tables, event)
         case PutFileVersion(version):
             _put_file(tables, version)
-        case MarkRead(session_id, path, at):
-            _require(session_id in tables.sessions and path != "", "FOREIGN KEY read_files.session_id")
-            tables.read_at[session_id, path] = at
+        case MarkRead():
+            _mark_read(tables, change)
+        case PutDeskEntry(entry):
+            tables.desk[entry.id] = entry
+        case PutPolicy(policy):
+            _require(policy.session_id in tables.sessions, "FOREIGN KEY policies.session_id")
+            tables.policies[policy.session_id] = policy
+
+
+def _mark_read(tables: _Tables, change: MarkRead) -> None:
+    known = change.session_id in tables.sessions and change.path != ""
+    _require(known, "FOREIGN KEY read_files.session_id")
+    before = tables.reads.get((change.session_id, change.path))
+    at = max(change.at, before.at if before else change.at)
+    tables.reads[change.session_id, change.path] = ReadMark(change.path, at, change.size, change.mtime_ns)
 
 
 def _delete_session(tables: _Tables, session_id: SessionId) -> None:
     tables.sessions.pop(session_id, None)
     tables.messages = _kept(tables.messages, lambda one: one.session_id != session_id)
     tables.files = _kept(tables.files, lambda one: one.session_id != session_id)
-    tables.read_at = {key: at for key, at in tables.read_at.items() if key[0] != session_id}
+    tables.policies.pop(session_id, None)
+    tables.reads = {key: mark for key, mark in tables.reads.items() if key[0] != session_id}
 
 
 def _append(tables: _Tables, event: LoggedEvent) -> None:

@@ -19,6 +19,10 @@ MAX_DEPTH = 16
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _MARK = "---"
+_DEEP = "nested too deeply"
+_LIBRARY_DEEP = "nesting depth"
+"""How newer C libraries end a text that nests too deeply, before an event of it is seen."""
+
 _SWITCHES = frozenset(("user-invocable", "disable-model-invocation"))
 _SWITCH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -55,7 +59,7 @@ def _ensure_shallow(text: str) -> None:
     for event in yaml.parse(text, _LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise ValueError("parsing frontmatter: nested too deeply")
+            raise yaml.MarkedYAMLError(problem=_DEEP)
 
 
 def _given(fields: object) -> object:
@@ -73,4 +77,6 @@ def _given(fields: object) -> object:
 
 def _said(error: yaml.MarkedYAMLError) -> str:
     mark = error.problem_mark
+    if _LIBRARY_DEEP in str(error.problem):
+        return _DEEP
     return f"line {mark.line + 1}: {error.problem}" if mark else str(error.problem)

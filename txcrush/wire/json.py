@@ -58,6 +58,14 @@ def encode_text(value: object) -> str:
     return encode(value).decode()
 
 
+def indented(text: str) -> str:
+    """The JSON text with a line for each value and sorted keys, for reading; what is no JSON stays as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
 def decode_body(raw: bytes, kind: type[T]) -> T:
     """The request body as a `kind`. Raises `DecodeFailed`."""
     try:
@@ -71,14 +79,36 @@ def decode_body(raw: bytes, kind: type[T]) -> T:
 
 def parse_object(text: str) -> dict[str, object]:
     """The JSON object that a string holds, lone surrogates replaced. Raises ValueError with the decoder's words."""
+    value = _parse(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {type(value).__name__}")
+    return value
+
+
+def parse_list(text: str) -> list[object]:
+    """The JSON list that a string holds, lone surrogates replaced. Raises ValueError with the decoder's words."""
+    value = _parse(text)
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {type(value).__name__}")
+    return value
+
+
+def _parse(text: str) -> Any:
     try:
         value = _decoder.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"expected an object, got {type(value).__name__}")
     _check(value, surrogates=False)
     return _without_surrogates(value) if "\\u" in text else value
+
+
+def is_json(text: str) -> bool:
+    """Whether the text is one JSON value of any kind."""
+    try:
+        _decoder.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _refuse(constant: str) -> NoReturn:

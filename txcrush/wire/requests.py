@@ -68,6 +68,13 @@ class Skip(Struct):
     skip: bool = False
 
 
+class PutPolicy(Struct):
+    """Fields that are absent keep their value."""
+
+    unanswered: str | UnsetType = UNSET
+    skip: bool | UnsetType = UNSET
+
+
 class PermissionAnswer(Struct):
     """Which request, and what to do. Only `id` of the request is believed; its shape is checked all the same."""
 

@@ -23,6 +23,7 @@ from txcrush.model.messages import (
 )
 from txcrush.model.runs import Attachment
 from txcrush.model.sessions import Todo
+from txcrush.wire.json import encode_text
 
 T = TypeVar("T")
 
@@ -126,6 +127,7 @@ _encoder = msgspec.json.Encoder()
 _parts_decoder = msgspec.json.Decoder(list[_Untagged])
 _todos_decoder = msgspec.json.Decoder(tuple[Todo, ...])
 _attachments_decoder = msgspec.json.Decoder(tuple[Attachment, ...])
+_subject_decoder = msgspec.json.Decoder(dict[str, object])
 _owner_decoder = msgspec.json.Decoder(LockOwner)
 
 
@@ -165,6 +167,15 @@ def encode_attachments(attachments: tuple[Attachment, ...]) -> str | None:
 
 def decode_attachments(text: str | None) -> tuple[Attachment, ...]:
     return _decode("attachments", _attachments_decoder, text) if text else ()
+
+
+def encode_subject(subject: dict[str, object]) -> str:
+    """What an entry of the desk's book is about."""
+    return encode_text(subject)
+
+
+def decode_subject(text: str) -> dict[str, object]:
+    return _decode("desk entry", _subject_decoder, text)
 
 
 def encode_lock_owner(owner: LockOwner) -> bytes:

@@ -195,6 +195,14 @@ class RunBody(Struct, omit_defaults=True, kw_only=True):
     ended_at: int = 0
 
 
+class PolicyBody(Struct):
+    """A session's policy of ours, as it holds now."""
+
+    session_id: str
+    unanswered: str
+    skip: bool
+
+
 class Inner(Struct):
     """What changed. `type` comes before `payload`: the real client keeps what it decoded before a failure."""
 

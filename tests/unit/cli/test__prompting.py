@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.cli._client import Answer, Refused, Unreachable
+from txcrush.cli._membership import ServerLeaves
 from txcrush.cli._prompting import (
     CANCEL_S,
     CANCELLED,
@@ -15,105 +16,15 @@ from txcrush.cli._prompting import (
     SEND_AGAIN_S,
     TELL_AGAIN_S,
     Prompting,
-    ServerLeaves,
     Wish,
 )
 from txcrush.cli._stream import StreamedEvent
-
-WORKSPACE = "/v1/workspaces/w"
-
-
-class Notes:
-    """A screen that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.shown = ""
-        self.notes: list[str] = []
-        self.ends: list[dict[str, Any]] = []
-
-    def session(self, session_id: str, run_id: str, /) -> None:
-        self.run_id = run_id
-
-    def text(self, delta: str) -> None:
-        self.shown += delta
-
-    def again(self) -> None:
-        self.shown += "|"
-
-    def reasoning(self, delta: str) -> None:
-        self.shown += f"({delta})"
-
-    def tool(self, name: str, arguments: str) -> None:
-        self.shown += f"[{name}]"
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def end(self, end: dict[str, Any], /) -> None:
-        self.ends.append(end)
-
-    def tick(self, elapsed_s: float) -> None:
-        """Nothing moves."""
-
-
-class Stream:
-    """A stream whose events the test hands out."""
-
-    def __init__(self) -> None:
-        self.asker: Deferred[StreamedEvent | None] = Deferred()
-
-    def next(self) -> Deferred[StreamedEvent | None]:
-        self.asker = Deferred()
-        return self.asker
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class FakeServer:
-    """Answers as a server would; `asked` holds every request."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.bodies: list[Any] = []
-        self.streams: list[Stream] = []
-        self.answers: dict[str, Any] = {
-            "POST /v1/workspaces": {"id": "w"},
-            f"GET {WORKSPACE}/agent": {"is_ready": True},
-        }
-        self.answers[f"POST {WORKSPACE}/sessions"] = {"id": "s"}
-        self.answers[f"GET {WORKSPACE}/sessions/s"] = {"id": "s"}
-        self.answers[f"GET {WORKSPACE}/sessions/s/messages"] = []
-        self.answers[f"GET {WORKSPACE}/agent/sessions/s"] = {"is_busy": True}
-        self.failures: dict[str, list[Exception]] = {}
-        self.pending: dict[str, Deferred[Answer]] = {}
-        self.is_gone = False
-
-    async def get(self, path: str) -> Any:
-        return (await self.ask("GET", path)).value
-
-    async def post(self, path: str, body: object = None, **headers: str) -> Any:
-        return (await self.ask("POST", path, body, **headers)).value
-
-    async def ask(self, method: str, path: str, body: object = None, **options: object) -> Answer:
-        self.bodies.append(body)
-        self.asked.append(f"{method} {path}")
-        if self.is_gone:
-            raise Unreachable("gone")
-        if self.failures.get(self.asked[-1]):
-            raise self.failures[self.asked[-1]].pop(0)
-        if self.asked[-1] in self.pending:
-            return await self.pending[self.asked[-1]]
-        return Answer(200, self.answers.get(f"{method} {path}"))
-
-    async def stream(self, path: str) -> Stream:
-        self.streams.append(Stream())
-        return self.streams[-1]
+from txcrush.testing.scripted_api import WORKSPACE, NotedScreen, ScriptedApi
 
 
 class PromptingCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.clock, self.server, self.screen = Clock(), FakeServer(), Notes()
+        self.clock, self.server, self.screen = Clock(), ScriptedApi(), NotedScreen()
 
     def start(self, **wish: Any) -> Deferred[int]:
         asked = Wish(prompt="hi", directory="/p", **wish)
@@ -154,6 +65,7 @@ class Ends(PromptingCase):
         self.failureResultOf(self.start(goes_on=True), Refused)
 
     def test_a_session_that_does_not_exist_is_named(self) -> None:
+        self.server.answers[f"GET {WORKSPACE}/sessions"] = []
         self.server.failures[f"GET {WORKSPACE}/sessions/x"] = [Refused(500, "sql: no rows in result set")]
         self.assertIn("no session x", str(self.failureResultOf(self.start(session="x"), Refused).value))
         self.assertTrue(self.server.asked[-1].startswith("DELETE /v1/clients/"))
@@ -173,7 +85,19 @@ class Interrupts(PromptingCase):
         self.prompting.interrupt()
         self.prompting.interrupt()
         self.assertEqual(self.successResultOf(done), CANCELLED)
-        self.assertIn("txcrush run --session s", self.screen.notes[-1])
+        self.assertIn("txcrush attach s", self.screen.notes[-1])
+
+    def test_a_cancel_that_is_lost_as_we_leave_is_not_told(self) -> None:
+        cancel = f"POST {WORKSPACE}/agent/sessions/s/cancel"
+        for leaves, told in ((True, 0), (False, 1)):
+            self.setUp()
+            self.server.pending[cancel] = Deferred()
+            self.start()
+            self.prompting.interrupt()
+            if leaves:
+                self.prompting.interrupt()
+            self.server.pending[cancel].errback(Unreachable("the connection was lost"))
+            self.assertEqual(self.screen.notes.count("the connection was lost"), told)
 
     def test_while_the_prompt_is_on_its_way_it_is_cancelled_also_after_it_has_arrived(self) -> None:
         path, cancel = f"POST {WORKSPACE}/agent", f"POST {WORKSPACE}/agent/sessions/s/cancel"
@@ -295,27 +219,3 @@ class BrokenStreams(PromptingCase):
         self.assertEqual((len(sent), len(set(sent))), (2, 1))
         self.end(text="yes")
         self.assertEqual(self.successResultOf(done), COMPLETED)
-
-
-class Permissions(PromptingCase):
-    request = {"id": "p", "session_id": "s", "tool_name": "bash", "description": "Execute command: ls", "params": {}}
-
-    def grants(self) -> int:
-        return self.server.asked.count(f"POST {WORKSPACE}/permissions/grant")
-
-    def test_without_yolo_it_says_once_that_the_run_waits(self) -> None:
-        self.start()
-        for _ in range(2):
-            self.tell("permission_request", **self.request)
-        waiting = [note for note in self.screen.notes if "waiting for a permission (bash: Execute" in note]
-        self.assertEqual((len(waiting), self.grants()), (1, 0))
-
-    def test_with_yolo_what_our_session_and_its_children_ask_for_is_granted_and_nothing_else(self) -> None:
-        self.start(yolo=True)
-        self.tell("session", id="child", parent_session_id="s")
-        self.tell("permission_request", **self.request)
-        self.tell("permission_request", **(self.request | {"id": "q", "session_id": "child"}))
-        self.tell("permission_request", **(self.request | {"id": "r", "session_id": "foreign"}))
-        self.tell("permission_request", **(self.request | {"id": "t", "session_id": "", "tool_name": "trust_project"}))
-        self.assertEqual(self.grants(), 2)
-        self.assertEqual(self.server.bodies[-1]["permission"]["id"], "q")

@@ -103,6 +103,14 @@ class Showing(LiveCase):
         self.clock.advance(WINDOW_MAX_S)
         self.assertEqual(self.store.writes, before)
 
+    def test_r_stream_07_without_a_debounce_every_growth_is_written_before_it_returns(self) -> None:
+        self.live = LiveMessage(EMPTY, self.events, self.clock, row_s=0)
+        for text in ("a", "ab", "abc"):
+            self.say(text[-1])
+            self.assertEqual(self.stored(), text)
+        self.clock.advance(1)
+        self.assertEqual((self.stored(), self.shown()[-1], self.clock.getDelayedCalls()), ("abc", "abc", []))
+
     def test_r_stream_04_growth_may_be_replaced_and_states_may_not(self) -> None:
         self.say("a")
         self.live.reasoning("hm")

@@ -27,7 +27,7 @@ class Camera:
 
 class Storing(SynchronousTestCase):
     def stored(self, output: ToolOutput) -> ToolResult:
-        box = Toolbox([Camera(output)], parse_object)
+        box = Toolbox([Camera(output)], parse_object, lambda _: succeed(None))
         running = box.run([ToolCall("c", "camera", "{}", finished=True)], PLACE, lambda _: succeed(None))
         (result,) = self.successResultOf(Deferred.fromCoroutine(running)).results
         return result

@@ -98,7 +98,7 @@ class Cancelling(SynchronousTestCase):
         self.assertIs(queue.decide(slot, Prompt(1), ticket), Decision.CANCELLED)
         self.assertEqual((slot.mark, slot.accepted, slot.active), (0, 0, None))
 
-    def test_r_cancel_08_and_16_the_mark_goes_with_the_last_reservation(self) -> None:
+    def test_r_cancel_08_and_r_cancel_16_the_mark_goes_with_the_last_reservation(self) -> None:
         slot: Slot[Prompt] = Slot()
         first, second = Reservation(slot), Reservation(slot)
         queue.cancel(slot, 2)

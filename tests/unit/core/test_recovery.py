@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txcrush.core.run import BY_STOP
 from txcrush.core.turn import CANCELLED_TOOL
 from txcrush.model.messages import Reasoning
-from txcrush.model.providers import UserTurn
+from txcrush.model.providers import Usage, UserTurn
 from txcrush.model.runs import Outcome
 from txcrush.testing.conversation import Conversation, now
 from txcrush.testing.harness import Harness, Listener
@@ -66,6 +66,22 @@ class Begun(CrashCase):
         self.assertEqual(message.tool_calls[2].input, "{}")
         self.assertTrue(all(part.finished_at for part in message.parts if isinstance(part, Reasoning)))
         self.assertEqual(later.workspace.sessions.get(later.session_id).message_count, len(later.lines()))
+
+    def test_a_crash_while_the_turn_is_summed_up_ends_it_at_its_last_step(self) -> None:
+        full = Usage(input=190_000, output=0, total=190_000)
+        for written in ("half a summ", ""):
+            self.setUp()
+            self.provider.add("let me see", Call("c1", "look"), usage=full)
+            self.provider.add(written, Hang())
+            self.talk.prompt("hi", "r1")
+            self.tool.answer("c1", "seen")
+            self.grow()
+            later = self.crash()
+            self.assertEqual(later.lines(), ["user: hi", "assistant: let me see [canceled]", "tool: c1 seen"])
+            end = now(later.prompt("hi", "r1").when_ended())
+            self.assertEqual((end.outcome, end.text), (Outcome.CANCELLED, "let me see"))
+            session = later.workspace.sessions.get(later.session_id)
+            self.assertEqual((session.summary_message_id, session.message_count), ("", 3))
 
     def test_a_crash_between_two_steps_replaces_tool_use(self) -> None:
         self.provider.add(Call("c1", "look"))

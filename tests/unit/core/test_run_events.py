@@ -52,7 +52,7 @@ class Shapes(EventsCase):
         self.talk.prompt("hi")
         self.assertNotIn("run_id", self.only())
 
-    def test_r_rc_16_and_21_a_cancelled_turn_tells_both_error_and_cancelled(self) -> None:
+    def test_r_rc_16_and_r_rc_21_a_cancelled_turn_tells_both_error_and_cancelled(self) -> None:
         self.provider.add("partial", Hang())
         self.talk.prompt("hi", "r1")
         self.talk.cancel()
@@ -180,7 +180,7 @@ class ExactlyOnce(EventsCase):
         told = [(one.get("run_id"), one["text"]) for one in self.talk.completions()]
         self.assertEqual(told, [("r1", "end"), ("r3", "end")])
 
-    def test_r_rc_09_and_18_an_error_before_the_agent_runs_is_told_of(self) -> None:
+    def test_r_rc_09_and_r_rc_18_an_error_before_the_agent_runs_is_told_of(self) -> None:
         self.talk.workspace.settings.config.models.clear()
         self.talk.prompt("hi", "r1")
         complete = self.only()

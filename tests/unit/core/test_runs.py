@@ -28,6 +28,8 @@ from txcrush.testing.scripted_tool import ScriptedTool
 PAIR = ["user: hi", "assistant:  [canceled]"]
 """What a cancelled prompt that never got an answer leaves behind."""
 
+CREATED = ("message", "created")
+
 
 class RunsCase(SynchronousTestCase):
     def setUp(self) -> None:
@@ -347,7 +349,7 @@ class Rejecting(RunsCase):
 
 
 class Cancelling(RunsCase):
-    def test_r_cancel_01_and_14_an_idle_cancel_does_nothing_to_the_next_prompt(self) -> None:
+    def test_r_cancel_01_and_r_cancel_14_an_idle_cancel_does_nothing_to_the_next_prompt(self) -> None:
         writes = self.talk.store.writes
         self.talk.cancel()
         self.assertEqual((self.talk.store.writes, self.talk.listener.frames), (writes, []))
@@ -363,7 +365,7 @@ class Cancelling(RunsCase):
         self.ends_as(run, Outcome.CANCELLED)
         self.assertEqual(len(self.talk.completions()), 1)
 
-    def test_r_cancel_04_and_22_an_accepted_prompt_is_cancelled_on_entry_and_the_next_runs(self) -> None:
+    def test_r_cancel_04_and_r_cancel_22_an_accepted_prompt_is_cancelled_on_entry_and_the_next_runs(self) -> None:
         self.talk.store.hold()
         run = self.talk.prompt("hi", "r1")
         watcher = run.when_ended()
@@ -375,7 +377,7 @@ class Cancelling(RunsCase):
         self.provider.add("a")
         self.ends_as(self.talk.prompt("ho"), Outcome.COMPLETED)
 
-    def test_r_cancel_09_and_21_one_cancel_covers_the_active_run_and_the_accepted_one(self) -> None:
+    def test_r_cancel_09_and_r_cancel_21_one_cancel_covers_the_active_run_and_the_accepted_one(self) -> None:
         self.provider.add("partial", Hang())
         first = self.talk.prompt("first", "r1")
         self.talk.store.hold()
@@ -448,6 +450,59 @@ class Cancelling(RunsCase):
         self.assertEqual(shown, [("created", "user"), ("created", "assistant"), ("updated", "assistant")])
         self.assertEqual(told[-1][0], "run_complete")
 
+    def test_r_cancel_05_a_cancel_before_the_prompt_is_stored_leaves_both_messages(self) -> None:
+        run = self.cancelled_after(writes=1)
+        self.assertEqual(self.shown_before, [])
+        self.ends_as(run, Outcome.CANCELLED)
+        self.assertEqual(self.talk.lines(), PAIR)
+
+    def test_r_cancel_06_a_cancel_after_the_prompt_is_stored_adds_the_answer_only(self) -> None:
+        run = self.cancelled_after(writes=3)
+        self.assertEqual(self.shown_before, ["user"])
+        self.ends_as(run, Outcome.CANCELLED)
+        self.assertEqual(self.talk.lines(), PAIR)
+        self.assertEqual(self.created(), ["user", "assistant"])
+
+    def created(self) -> list[str]:
+        """The roles of the messages that came to be, in order."""
+        return [one["role"] for kind, change, one in self.talk.listener.events if (kind, change) == CREATED]
+
+    def cancelled_after(self, writes: int) -> Run:
+        """A run that is cancelled when the store has done so much; `shown_before` is whose messages there were then."""
+        self.talk.store.hold()
+        run = self.talk.prompt("hi", "r1")
+        self.talk.store.release(writes)
+        self.shown_before = self.created()
+        self.talk.cancel()
+        self.talk.store.release()
+        return run
+
+    def test_r_cancel_07_a_cancel_is_written_also_while_the_workspace_ends(self) -> None:
+        self.talk.store.hold()
+        run = self.talk.prompt("hi", "r1")
+        self.talk.store.release(1)
+        self.talk.cancel()
+        stopped = self.talk.stop()
+        self.talk.store.release()
+        self.successResultOf(stopped)
+        self.assertEqual(now(run.when_ended()).outcome, Outcome.CANCELLED)
+        self.assertEqual([one["run_id"] for one in self.talk.completions()], ["r1"])
+        later = self.talk.restarted(Harness(stores=self.harness.stores))
+        self.assertEqual((later.lines(), later.is_busy), (PAIR, False))
+
+    def test_r_cancel_07_nobody_waits_longer_than_5_s_for_a_store_that_hangs(self) -> None:
+        self.provider.add("partial", Hang())
+        run = self.talk.prompt("hi", "r1")
+        watcher = run.when_ended()
+        self.talk.store.hold()
+        self.talk.cancel()
+        self.harness.clock.advance(4.9)
+        self.assertNoResult(watcher)
+        self.harness.clock.advance(0.1)
+        self.failureResultOf(watcher, RunCancelled)
+        self.talk.store.release()
+        self.assertEqual(self.talk.lines()[-1], "assistant: partial [canceled]")
+
     def test_r_cancel_20_a_cancel_at_any_write_before_the_answer_leaves_the_same_pair(self) -> None:
         for writes in range(1, 5):
             with self.subTest(writes=writes):
@@ -508,7 +563,7 @@ class Cancelling(RunsCase):
 
 
 class Queueing(RunsCase):
-    def test_r_rc_05_and_06_queued_runs_have_their_turns_in_order(self) -> None:
+    def test_r_rc_05_and_r_rc_06_queued_runs_have_their_turns_in_order(self) -> None:
         for text in ("a", "b", "c"):
             self.provider.add(Wait(), text)
         runs = [self.talk.prompt(text, f"r-{text}") for text in ("one", "two", "three")]
@@ -519,6 +574,53 @@ class Queueing(RunsCase):
         self.assertEqual([one["text"] for one in self.talk.completions()], ["a", "b", "c"])
         self.assertEqual([one["run_id"] for one in self.talk.completions()], ["r-one", "r-two", "r-three"])
         self.assertEqual(len(self.talk.lines()), 6)
+
+    def test_r_rc_05_what_is_queued_is_told_to_nobody_and_keeps_all_of_its_prompt(self) -> None:
+        note = Attachment("n.txt", "n.txt", "text/plain", b"the words of the note")
+        self.provider.add(Wait(), "a")
+        self.provider.add("b")
+        self.talk.prompt("one", "r1")
+        heard = len(self.talk.listener.frames)
+        second = self.talk.prompt("two", "r2", attachments=(note,))
+        self.assertEqual((len(self.talk.listener.frames), second.state), (heard, RunState.QUEUED))
+        self.provider.proceed()
+        last = self.provider.requests[1].turns[-1]
+        assert isinstance(last, UserTurn)
+        self.assertTrue(last.text.startswith("two") and "the words of the note" in last.text)
+        self.assertEqual([one["run_id"] for one in self.talk.completions()], ["r1", "r2"])
+
+    def test_r_rc_06_each_queued_prompt_has_one_user_and_one_assistant_message_and_its_own_event(self) -> None:
+        self.provider.add(Wait(), "a")
+        self.provider.add("b")
+        self.talk.prompt("one", "r1")
+        self.talk.prompt("two", "r2")
+        self.provider.proceed()
+        self.assertEqual(
+            self.talk.lines(),
+            ["user: one", "assistant: a [end_turn]", "user: two", "assistant: b [end_turn]"],
+        )
+        answers = [message.id for message in self.talk.messages() if message.role == "assistant"]
+        told = [(one["run_id"], one["message_id"], one["text"]) for one in self.talk.completions()]
+        self.assertEqual(told, [("r1", answers[0], "a"), ("r2", answers[1], "b")])
+
+    def test_r_queue_05_what_a_step_takes_in_is_decided_in_one_breath(self) -> None:
+        self.provider.add(Wait(), Call("c1", "look"))
+        self.provider.add("after")
+        first = self.talk.prompt("one", "r1")
+        folded = [self.talk.prompt("two"), self.talk.prompt("three")]
+        self.provider.proceed()
+        self.talk.store.hold()
+        self.tool.answer("c1")
+        self.talk.store.release(2)
+        self.assertEqual([run.state for run in folded], [RunState.FOLDED] * 2)
+        late = self.talk.prompt("late")
+        self.talk.cancel()
+        last = self.talk.prompt("last")
+        self.talk.store.release()
+        for run in (first, *folded, late):
+            self.ends_as(run, Outcome.CANCELLED)
+        self.ends_as(last, Outcome.COMPLETED)
+        self.assertEqual(len(self.talk.completions()), 3)
 
     def test_r_queue_07_what_was_accepted_before_the_first_step_joins_the_first_turn(self) -> None:
         self.provider.add("both")

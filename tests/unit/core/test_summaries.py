@@ -5,7 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core.instructions import SUMMARY, SUMMARY_REQUEST
 from txcrush.core.run import BY_USER
-from txcrush.core.summaries import SUMMARIZATION_ERROR
+from txcrush.core.summary_message import SUMMARIZATION_ERROR
 from txcrush.model.errors import CrushError, Failed, ProviderError, SessionProcessing, WorkspaceClosing
 from txcrush.model.ids import SessionId
 from txcrush.model.messages import FinishReason, Message

@@ -9,8 +9,13 @@ from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import ToolCall, ToolResult
 from txcrush.testing.scripted_tool import ScriptedTool
 from txcrush.wire.json import parse_object
+from txcrush.wire.repair import repaired_object
 
 PLACE = Place(SessionId("s"), MessageId("m"), False, "Large")
+
+
+def mend(text: str) -> "Deferred[str | None]":
+    return succeed(repaired_object(text))
 
 
 def call(call_id: str, name: str, arguments: str = "{}") -> ToolCall:
@@ -22,7 +27,7 @@ class ToolboxCase(SynchronousTestCase):
         self.one = ScriptedTool("one", required=("path",))
         self.side = ScriptedTool("side", parallel=True)
         self.last = ScriptedTool("last")
-        self.toolbox = Toolbox([self.one, self.side, self.last], parse_object)
+        self.toolbox = Toolbox([self.one, self.side, self.last], parse_object, mend)
         self.kept: list[ToolResult] = []
 
     def keep(self, result: ToolResult) -> Deferred[None]:
@@ -115,13 +120,13 @@ class Refusing(ToolboxCase):
         self.assertTrue(self.successResultOf(done).stop_turn)
 
     def test_what_is_not_on_offer_is_not_told_of(self) -> None:
-        self.assertEqual([spec.name for spec in self.toolbox.specs(["side"])], ["last", "one"])
+        self.assertEqual([spec.name for spec in self.toolbox.without(["side"]).specs()], ["last", "one"])
 
 
 class Stopping(ToolboxCase):
     def test_cancelling_cancels_all_and_waits_until_they_have_ended(self) -> None:
         stubborn = ScriptedTool("slow", parallel=True, stubborn=True)
-        self.toolbox = Toolbox([stubborn, self.side, self.last], parse_object)
+        self.toolbox = Toolbox([stubborn, self.side, self.last], parse_object, mend)
         done = self.run_calls(call("a", "slow"), call("b", "side"), call("c", "last"), call("d", "last"))
         done.cancel()
         self.assertNoResult(done)

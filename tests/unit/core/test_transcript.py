@@ -166,7 +166,7 @@ class Deleting(TranscriptCase):
         live = self.begin()
         live.text("a")
         live.text("b")
-        self.successResultOf(self.transcript.delete(live))
+        self.successResultOf(self.transcript.add(self.transcript.deletion(live)))
         self.transcript.flush()
         live.text("late")
         live.tool_started("c", "ls")
@@ -179,7 +179,7 @@ class Deleting(TranscriptCase):
         live.text("a")
         self.store.hold()
         self.clock.advance(1)
-        deleted = self.transcript.delete(live)
+        deleted = self.transcript.add(self.transcript.deletion(live))
         self.store.release()
         self.successResultOf(deleted)
         self.assertEqual(self.messages(), [])
@@ -188,11 +188,11 @@ class Deleting(TranscriptCase):
         live = self.begin()
         live.text("a")
         live.text("b")
-        self.transcript.delete(live)
+        self.transcript.add(self.transcript.deletion(live))
         kind, change, payload = self.listener.events[-1]
         self.assertEqual((kind, change, payload["parts"][0]["data"]), ("message", "deleted", {"text": "ab"}))
 
     def test_a_deleted_message_is_counted_no_more(self) -> None:
         live = self.begin()
-        self.transcript.delete(live)
+        self.transcript.add(self.transcript.deletion(live))
         self.assertEqual(self.sessions.get(SESSION).message_count, 0)

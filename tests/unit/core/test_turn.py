@@ -68,7 +68,7 @@ class Steps(TurnCase):
         self.assertEqual(self.talk.lines()[-2:], ["assistant:  [end_turn]", "tool: c1 User denied permission"])
         self.assertEqual(now(run.when_ended()).outcome, Outcome.COMPLETED)
 
-    def test_r_queue_06_and_13_folded_prompts_come_in_order_and_stay_for_all_later_steps(self) -> None:
+    def test_r_queue_06_and_r_queue_13_folded_prompts_come_in_order_and_stay_for_all_later_steps(self) -> None:
         note = Attachment("n.txt", "n.txt", "text/plain", b"words")
         self.provider.add(Wait(), Call("c1", "look"))
         self.provider.add(Call("c2", "look"))
@@ -269,14 +269,15 @@ class Failing(TurnCase):
         self.assertEqual(self.talk.lines()[1:], ["assistant:  [error]", "tool: c1 the tool is broken"])
         self.assertEqual(now(run.when_ended()).error, "the tool is broken")
 
-    def test_the_cost_of_a_step_that_failed_is_kept(self) -> None:
+    def test_a_step_that_a_tool_fails_was_paid_for_all_the_same(self) -> None:
         self.provider.add(Call("c1", "look"))
+        self.provider.add(Call("c2", "look"))
         self.talk.prompt("hi")
-        self.tool.fail("c1", Failed("broken"))
-        session = self.talk.workspace.sessions.get(self.talk.session_id)
+        self.tool.answer("c1")
+        before = self.talk.workspace.sessions.get(self.talk.session_id).cost
+        self.tool.fail("c2", Failed("broken"))
         (stored,) = now(self.talk.store.sessions())
-        self.assertEqual(stored, session)
-        self.assertGreater(stored.cost, 0)
+        self.assertGreater(stored.cost, before)
 
     def test_the_error_of_the_last_try_counts(self) -> None:
         for _ in range(4):
@@ -291,3 +292,70 @@ class Failing(TurnCase):
         run = self.talk.prompt("hi", "r1")
         self.assertEqual(now(run.when_ended()).outcome, Outcome.FAILED)
         self.assertEqual(len(self.flushLoggedErrors(AssertionError)), 1)
+
+
+class Calls(TurnCase):
+    def test_badly_written_arguments_are_mended_and_stored_as_they_were_run(self) -> None:
+        self.provider.add(Call("c1", "look", "{'at': 'it',}"))
+        self.provider.add("end")
+        self.talk.prompt("hi")
+        self.assertEqual(self.tool.uses[0].arguments, {"at": "it"})
+        self.tool.answer("c1")
+        self.assertEqual(self.talk.messages()[1].tool_calls[0].input, '{"at":"it"}')
+
+    def test_arguments_that_cannot_be_mended_are_stored_as_none_and_refused(self) -> None:
+        self.provider.add(Call("c1", "look", "at it"))
+        self.provider.add("end")
+        self.talk.prompt("hi")
+        self.assertEqual(self.talk.messages()[1].tool_calls[0].input, "{}")
+        self.assertIn("not valid JSON", self.talk.lines()[2])
+
+    def test_what_the_token_limit_has_cut_off_is_never_mended(self) -> None:
+        self.provider.add(Call("c1", "look", '{"at": "half a fi'), finish=FinishReason.MAX_TOKENS)
+        self.talk.prompt("hi")
+        self.assertEqual(self.tool.uses, [])
+        self.assertIn("not valid JSON", self.talk.lines()[2])
+        self.assertEqual(self.last().finish.reason if self.last().finish else "", FinishReason.MAX_TOKENS)
+
+    def test_r_loop_05_a_loop_ends_the_turn_as_if_it_were_done(self) -> None:
+        for _ in range(10):
+            self.provider.add(Call("c1", "look", '{"at":"it"}'))
+        run = self.talk.prompt("hi")
+        for _ in range(10):
+            self.assertTrue(self.talk.is_busy)
+            self.tool.answer("c1", "nothing new")
+        self.assertFalse(self.talk.is_busy)
+        self.assertEqual(len(self.provider.requests), 10)
+        self.assertEqual(now(run.when_ended()).outcome, Outcome.COMPLETED)
+        self.assertEqual(self.talk.lines()[-2:], ["assistant:  [tool_use]", "tool: c1 nothing new"])
+
+    def test_after_a_loop_the_session_goes_on(self) -> None:
+        self.test_r_loop_05_a_loop_ends_the_turn_as_if_it_were_done()
+        self.provider.add("better")
+        self.talk.prompt("try something else")
+        self.assertEqual(self.talk.lines()[-1], "assistant: better [end_turn]")
+
+
+class Offered(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.question = ScriptedTool("question")
+        self.harness = Harness(tools=[self.question, ScriptedTool("look")])
+        self.talk = Conversation(self.harness)
+
+    def offered(self) -> list[str]:
+        return [spec.name for spec in self.harness.provider.requests[-1].tools]
+
+    def test_questions_are_for_interactive_runs_only(self) -> None:
+        for interactive, names in ((True, ["look", "question"]), (False, ["look"])):
+            self.talk.workspace.agents.init(interactive=interactive)
+            self.harness.provider.add("hello")
+            self.talk.prompt("hi")
+            self.assertEqual(self.offered(), names)
+
+    def test_a_tool_that_was_not_offered_is_not_run(self) -> None:
+        self.talk.workspace.agents.init(interactive=False)
+        self.harness.provider.add(Call("c1", "question"))
+        self.harness.provider.add("end")
+        self.talk.prompt("hi")
+        self.assertEqual(self.question.uses, [])
+        self.assertIn("tool not found: question. Available tools: look", self.talk.lines()[2])

@@ -101,6 +101,18 @@ class Gauges(SynchronousTestCase):
         self.assertEqual(self.gauges(total=500), (7, 8))
 
 
+class Estimated(SynchronousTestCase):
+    def test_r_use_11_whether_usage_was_estimated_is_not_on_the_wire(self) -> None:
+        talks = []
+        for reported in (Usage(), Usage(input=10, output=2, total=12)):
+            talk = Conversation(Harness([Step("hello", usage=reported)]))
+            talk.prompt("hi")
+            talks.append(talk.listener.of("session")[-1])
+        estimated, counted = talks
+        self.assertEqual(list(estimated), list(counted))
+        self.assertGreater(estimated["prompt_tokens"], 0)
+
+
 class Costs(SynchronousTestCase):
     def cost(self, used: Usage, *, flat_rate: bool = False) -> float:
         priced = model("m", cost_per_1m_in=10, cost_per_1m_out=20, cost_per_1m_in_cached=3, cost_per_1m_out_cached=5)

@@ -9,6 +9,7 @@ from txcrush.model.errors import (
     ClientRetired,
     Failed,
     HostingLiveWorkspaces,
+    NoDataDirectory,
     ShuttingDown,
     StorageFailed,
     WorkspaceNotFound,
@@ -154,6 +155,13 @@ class Opening(WorkspacesCase):
         failure = self.failureResultOf(first, Failed)
         self.assertEqual(failure.value.message, "failed to connect to database: locked")
         self.assertTrue(self.is_open(self.successResultOf(second)))
+
+    def test_a_data_directory_that_cannot_be_made_is_told_as_that(self) -> None:
+        self.harness.hold_opens()
+        opening = self.harness.open()
+        self.harness.release_opens(NoDataDirectory("read-only"))
+        failure = self.failureResultOf(opening, Failed)
+        self.assertEqual(failure.value.message, "failed to create data directory: read-only")
 
     def test_a_directory_opens_anew_only_after_it_has_closed(self) -> None:
         talk = Conversation(self.harness)

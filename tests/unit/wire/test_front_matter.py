@@ -1,5 +1,6 @@
 """The head of a SKILL.md, written by friends and by strangers."""
 
+from itertools import product
 from unittest.mock import patch
 
 import yaml
@@ -94,8 +95,10 @@ class Refusing(SynchronousTestCase):
         self.assertEqual(self.refused(head("# " + "x" * MAX_HEADER_BYTES)), "unclosed frontmatter")
 
     def test_depth_is_refused_before_anything_recurses(self) -> None:
-        for text in ("[" * 8000, "- " * 4000, "? " * 4000, "{a: " * 2000):
-            self.assertEqual(self.refused(head(text)), "parsing frontmatter: nested too deeply")
+        texts = ("[" * 8000, "- " * 4000, "? " * 4000, "{a: " * 2000)
+        for loader, text in product((front_matter._LOADER, yaml.BaseLoader), texts):
+            with patch.object(front_matter, "_LOADER", loader):
+                self.assertEqual(self.refused(head(text)), "parsing frontmatter: nested too deeply")
 
     def test_an_alias_that_would_grow_is_never_written_out(self) -> None:
         lines = [

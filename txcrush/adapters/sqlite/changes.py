@@ -16,8 +16,10 @@ from txcrush.model.storage import (
     DeleteSession,
     EndRun,
     MarkRead,
+    PutDeskEntry,
     PutFileVersion,
     PutMessage,
+    PutPolicy,
     PutSession,
     StartRun,
     StoreChange,
@@ -37,9 +39,15 @@ def _upsert(table: str, columns: str) -> str:
 _PUT_SESSION = _upsert("sessions", rows.SESSION_COLUMNS)
 _PUT_MESSAGE = _upsert("messages", rows.MESSAGE_COLUMNS)
 _PUT_FILE = _upsert("files", rows.FILE_COLUMNS)
+_PUT_DESK_ENTRY = _upsert("desk", rows.DESK_COLUMNS)
+_PUT_POLICY = (
+    f"{_insert('policies', rows.POLICY_COLUMNS)} "
+    "ON CONFLICT (session_id) DO UPDATE SET unanswered = excluded.unanswered, skip = excluded.skip"
+)
 _MARK_READ = (
-    "INSERT INTO read_files (session_id, path, read_at) VALUES (?, ?, ?) "
-    "ON CONFLICT (path, session_id) DO UPDATE SET read_at = excluded.read_at"
+    "INSERT INTO read_files (session_id, path, read_at, size, mtime_ns) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (path, session_id) DO UPDATE SET "
+    "read_at = max(read_at, excluded.read_at), size = excluded.size, mtime_ns = excluded.mtime_ns"
 )
 _INSERT_RUN = _insert("runs", rows.RUN_COLUMNS)
 _START_RUN = "UPDATE runs SET user_message_id = ? WHERE id = ?"
@@ -110,7 +118,15 @@ def _put_file_version(connection: Connection, change: PutFileVersion) -> None:
 
 
 def _mark_read(connection: Connection, change: MarkRead) -> None:
-    connection.execute(_MARK_READ, (change.session_id, change.path, change.at))
+    connection.execute(_MARK_READ, (change.session_id, change.path, change.at, change.size, change.mtime_ns))
+
+
+def _put_desk_entry(connection: Connection, change: PutDeskEntry) -> None:
+    connection.execute(_PUT_DESK_ENTRY, rows.desk_row(change.entry))
+
+
+def _put_policy(connection: Connection, change: PutPolicy) -> None:
+    connection.execute(_PUT_POLICY, rows.policy_row(change.policy))
 
 
 _APPLY: dict[type, Callable[[Connection, Any], None]] = {
@@ -124,4 +140,6 @@ _APPLY: dict[type, Callable[[Connection, Any], None]] = {
     AppendEvent: _append_event,
     PutFileVersion: _put_file_version,
     MarkRead: _mark_read,
+    PutDeskEntry: _put_desk_entry,
+    PutPolicy: _put_policy,
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from txcrush.model.errors import StorageFailed
+from txcrush.model.errors import NoDataDirectory, StorageFailed
 from txcrush.wire.stored import LockOwner, decode_lock_owner, encode_lock_owner
 
 LOCK_FILE = "txcrush.lock"
@@ -22,7 +22,7 @@ def prepare_directory(data_dir: str) -> None:
         with suppress(FileExistsError), open(os.path.join(data_dir, ".gitignore"), "x", encoding="ascii") as ignore:
             ignore.write("*\n")
     except OSError as error:
-        raise StorageFailed(f"the data directory cannot be created: {error}") from error
+        raise NoDataDirectory(str(error)) from error
 
 
 class DirectoryLock:

@@ -3,6 +3,7 @@
 from sqlite3 import Connection
 
 from txcrush.adapters.sqlite import rows
+from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.errors import CursorTooOld
 from txcrush.model.events import LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
@@ -16,9 +17,17 @@ _MESSAGES = f"SELECT {rows.MESSAGE_COLUMNS} FROM messages"
 _IN_ORDER = "ORDER BY created_at, rowid"
 _NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
 _FILES = f"SELECT {rows.FILE_COLUMNS} FROM files WHERE session_id = ? ORDER BY version, created_at, rowid"
-_READ_MARKS = "SELECT path, read_at FROM read_files WHERE session_id = ? ORDER BY read_at DESC, path"
+_READ_MARKS = "SELECT path, read_at, size, mtime_ns FROM read_files WHERE session_id = ? ORDER BY read_at DESC, path"
 _EVENTS = f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
 _RUNS = f"SELECT {rows.RUN_COLUMNS}, {rows.END_COLUMNS} FROM runs LEFT JOIN run_ends ON run_id = id"
+
+_DESK = f"SELECT {rows.DESK_COLUMNS} FROM desk"
+_DESK_PAGE = (
+    f"{_DESK} WHERE (:session_id IS NULL OR session_id = :session_id) "
+    "AND number < coalesce((SELECT number FROM desk WHERE id = :before), 9223372036854775807) "
+    "ORDER BY number DESC LIMIT :limit"
+)
+_POLICIES = f"SELECT {rows.POLICY_COLUMNS} FROM policies"
 
 GENERATION = "generation"
 LAST_SEQ = "last_seq"
@@ -77,8 +86,33 @@ def file_versions(connection: Connection, session_id: SessionId) -> list[FileVer
     return [rows.file_of(row) for row in connection.execute(_FILES, (session_id,))]
 
 
+def newest_file_version(connection: Connection, path: str, session_id: SessionId | None) -> FileVersion | None:
+    where = "path = :path" if session_id is None else "path = :path AND session_id = :session_id"
+    newest = f"SELECT {rows.FILE_COLUMNS} FROM files WHERE {where} ORDER BY version DESC, created_at DESC, rowid DESC"
+    found = connection.execute(f"{newest} LIMIT 1", {"path": path, "session_id": session_id}).fetchone()
+    return rows.file_of(found) if found else None
+
+
 def read_marks(connection: Connection, session_id: SessionId) -> list[ReadMark]:
     return [rows.read_mark_of(row) for row in connection.execute(_READ_MARKS, (session_id,))]
+
+
+def desk_entry(connection: Connection, entry_id: str) -> DeskEntry | None:
+    row = connection.execute(f"{_DESK} WHERE id = ?", (entry_id,)).fetchone()
+    return rows.desk_entry_of(row) if row else None
+
+
+def desk_entries(connection: Connection, session_id: SessionId | None, before: str, limit: int) -> list[DeskEntry]:
+    found = connection.execute(_DESK_PAGE, {"session_id": session_id, "before": before, "limit": limit})
+    return [rows.desk_entry_of(row) for row in found]
+
+
+def pending_desk_entries(connection: Connection) -> list[DeskEntry]:
+    return [rows.desk_entry_of(row) for row in connection.execute(f"{_DESK} WHERE outcome = 'pending' ORDER BY number")]
+
+
+def policies(connection: Connection) -> list[SessionPolicy]:
+    return [rows.policy_of(row) for row in connection.execute(_POLICIES)]
 
 
 def events_after(connection: Connection, seq: int, limit: int) -> list[LoggedEvent]:

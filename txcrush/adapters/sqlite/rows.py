@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from txcrush.model.desk import DeskEntry, DeskKind, SessionPolicy, Settlement, parse_unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
-from txcrush.model.ids import MessageId, RunId, SessionId
+from txcrush.model.ids import ClientId, MessageId, RunId, SessionId
 from txcrush.model.messages import Message, Role
 from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
 from txcrush.model.sessions import FileVersion, Session
@@ -28,6 +29,8 @@ RUN_COLUMNS = (
     "began_at"
 )
 END_COLUMNS = "run_id, outcome, message_id, text, error, reason, source, ended_at"
+DESK_COLUMNS = "id, kind, session_id, tool_call_id, subject, asked_at, outcome, settled_by, client_id, via, settled_at"
+POLICY_COLUMNS = "session_id, unanswered, skip"
 
 
 def session_row(session: Session) -> Row:
@@ -117,7 +120,7 @@ def file_of(row: Row) -> FileVersion:
 
 
 def read_mark_of(row: Row) -> ReadMark:
-    return ReadMark(path=row[0], at=row[1])
+    return ReadMark(path=row[0], at=row[1], size=row[2], mtime_ns=row[3])
 
 
 def event_row(event: LoggedEvent) -> Row:
@@ -184,8 +187,51 @@ def _end_of(row: Row) -> RunEnd:
     )
 
 
+def desk_row(entry: DeskEntry) -> Row:
+    return (
+        entry.id,
+        entry.kind,
+        entry.session_id,
+        entry.tool_call_id,
+        stored.encode_subject(entry.subject),
+        entry.asked_at,
+        entry.outcome,
+        entry.by,
+        entry.client_id,
+        entry.via,
+        entry.settled_at,
+    )
+
+
+def desk_entry_of(row: Row) -> DeskEntry:
+    return DeskEntry(
+        id=row[0],
+        kind=known(DeskKind, row[1]),
+        session_id=SessionId(row[2]),
+        tool_call_id=row[3],
+        subject=stored.decode_subject(row[4]),
+        asked_at=row[5],
+        outcome=known(Settlement, row[6]),
+        by=row[7],
+        client_id=ClientId(row[8]),
+        via=row[9],
+        settled_at=row[10],
+    )
+
+
+def policy_row(policy: SessionPolicy) -> Row:
+    unanswered = policy.unanswered
+    return (policy.session_id, None if unanswered is None else str(unanswered), policy.skip)
+
+
+def policy_of(row: Row) -> SessionPolicy:
+    unanswered = None if row[1] is None else known(parse_unanswered, row[1])
+    return SessionPolicy(SessionId(row[0]), unanswered, bool(row[2]))
+
+
 def known(kind: Callable[[str], Any], text: str) -> Any:
-    """The enum member of a stored word. Raises `StorageFailed` for a word of another program."""
+    """The enum member of a stored word, or what else `kind` makes of it. Raises `StorageFailed` for a word of another
+    program."""
     try:
         return kind(text)
     except ValueError as error:

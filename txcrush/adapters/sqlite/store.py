@@ -22,6 +22,7 @@ from txcrush.adapters.sqlite.files import Files, OpenSettings, open_files
 from txcrush.adapters.sqlite.readers import Query, Readers
 from txcrush.adapters.sqlite.retention import Retention
 from txcrush.adapters.sqlite.writer import Work, Writer
+from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
@@ -93,8 +94,23 @@ class SqliteStore:
     def file_versions(self, session_id: SessionId) -> "Deferred[list[FileVersion]]":
         return self._read(partial(queries.file_versions, session_id=session_id))
 
+    def newest_file_version(self, path: str, session_id: SessionId | None) -> "Deferred[FileVersion | None]":
+        return self._read(partial(queries.newest_file_version, path=path, session_id=session_id))
+
     def read_marks(self, session_id: SessionId) -> "Deferred[list[ReadMark]]":
         return self._read(partial(queries.read_marks, session_id=session_id))
+
+    def desk_entry(self, entry_id: str) -> "Deferred[DeskEntry | None]":
+        return self._read(partial(queries.desk_entry, entry_id=entry_id))
+
+    def desk_entries(self, session_id: SessionId | None, before: str, limit: int) -> "Deferred[list[DeskEntry]]":
+        return self._read(partial(queries.desk_entries, session_id=session_id, before=before, limit=limit))
+
+    def pending_desk_entries(self) -> "Deferred[list[DeskEntry]]":
+        return self._read(queries.pending_desk_entries)
+
+    def policies(self) -> "Deferred[list[SessionPolicy]]":
+        return self._read(queries.policies)
 
     def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
         return self._read(partial(queries.events_after, seq=seq, limit=limit))

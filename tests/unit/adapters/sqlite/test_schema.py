@@ -11,7 +11,7 @@ COLUMNS = {
     "summary_message_id todos",
     "messages": "id session_id role parts model created_at updated_at finished_at provider is_summary_message",
     "files": "id session_id path content version created_at updated_at",
-    "read_files": "session_id path read_at",
+    "read_files": "session_id path read_at size mtime_ns",
 }
 INDICES = {
     "idx_files_session_id",
@@ -32,7 +32,7 @@ class SchemaTests(SynchronousTestCase):
         for script in scripts():
             self.connection.executescript(script)
 
-    def test_every_column_of_the_reference_is_there(self) -> None:
+    def test_every_column_of_the_reference_is_there_and_ours(self) -> None:
         for table, names in COLUMNS.items():
             found = {row[1] for row in self.connection.execute(f"PRAGMA table_info({table})")}
             self.assertEqual(found, set(names.split()))

@@ -1,0 +1,54 @@
+"""What the core needs from the edges to open workspaces."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+
+from txcrush.core.instructions import Facts
+from txcrush.core.permissions import DirectoryOf
+from txcrush.core.toolbox import ParseObject, RepairObject
+from txcrush.core.workbench import MakeKit
+from txcrush.model.desk import Unanswered
+from txcrush.model.events import Event
+from txcrush.ports import (
+    BuildProvider,
+    Clock,
+    ConfigFiles,
+    EncodeEvent,
+    MakeProgram,
+    NewId,
+    OpenStore,
+    Processes,
+    ProjectFiles,
+    SkillFiles,
+)
+
+
+class Edges(Struct, frozen=True):
+    """Filled in by `wiring.py`.
+
+    `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
+    `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own;
+    `encode_apart` encodes a big event in a thread.
+    """
+
+    open_store: OpenStore
+    config_files: ConfigFiles
+    project_files: ProjectFiles
+    skill_files: SkillFiles
+    build_provider: BuildProvider
+    make_kit: MakeKit
+    processes: Processes
+    make_program: MakeProgram
+    directory_of: DirectoryOf
+    parse_object: ParseObject
+    repair_object: RepairObject
+    encode_event: EncodeEvent
+    frame: Callable[[bytes], bytes]
+    clock: Clock
+    new_id: NewId
+    facts: Callable[[str], Facts]
+    graces: tuple[float, float]
+    unanswered: Unanswered = Unanswered()
+    encode_apart: Callable[[Event], Deferred[bytes]] | None = None
