@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.defer import CancelledError
+from twisted.internet.task import deferLater
 
-from txcrush.adapters.providers import ProviderBuilder
 from txcrush.adapters.providers.builder import NO_CACHE_MARKERS
 from txcrush.model.config import Model, ProviderConfig
 from txcrush.model.errors import ProviderError
@@ -21,34 +20,16 @@ from txcrush.model.messages import FinishReason
 from txcrush.model.providers import AssistantTurn, ModelReply, ModelRequest, SystemTurn, Usage, UserTurn
 from txcrush.model.tools import ToolSpec
 from txcrush.testing.messages_answer import MessagesAnswer, refuse
-from txcrush.testing.model_server import Exchange, ModelServer
+from txcrush.testing.model_server import Exchange
+from txcrush.testing.provider_rig import KEY, REQUEST, ProviderRig
 from txcrush.testing.recording_sink import RecordingSink
 from txcrush.wire.json import encode
 
-KEY = "sk-ant-canary-0123456789"
-REQUEST = ModelRequest(model="m", turns=(UserTurn("hi"),), affinity="a1b2")
 Write = Callable[[MessagesAnswer], object]
 
 
-class Rig:
-    """A server, a builder on a fake clock, and the sink of the last request."""
-
-    def __init__(self, environ: dict[str, str] | None = None) -> None:
-        self.clock = Clock()
-        self.clock.advance(1_700_000_000)
-        self.server = ModelServer.listen(reactor)
-        self.sink = RecordingSink()
-        self.builder = ProviderBuilder(
-            reactor,
-            clock=self.clock,
-            environ=environ or {},
-            expand=lambda text: text.replace("$KEY", KEY),
-            new_id=lambda: "minted",
-        )
-
-    def ask(self, request: ModelRequest = REQUEST, **config: Any) -> Deferred[ModelReply]:
-        entry = {"id": "acme", "type": "anthropic", "base_url": self.server.root_url, "api_key": "$KEY"} | config
-        return self.builder(ProviderConfig(**entry)).stream(request, self.sink)
+class Rig(ProviderRig):
+    kind = "anthropic"
 
     async def sent(self, request: ModelRequest = REQUEST, **config: Any) -> Exchange:
         """The request as it came, answered with a word."""
@@ -67,27 +48,10 @@ class Rig:
         answer.exchange.end()
         return await asked
 
-    async def fails(self, answer: Callable[[Exchange], object]) -> ProviderError:
-        """The error that a request ends with."""
-        asked = self.ask()
-        answer(await self.server.next_request())
-        with pytest.raises(ProviderError) as caught:
-            await asked
-        return caught.value
-
-    async def said(self, count: int) -> None:
-        """Wait until so much was said, and for the adapter to be done with it: a sink is called in the middle."""
-        await self.sink.when_said(count)
-        await deferLater(reactor, 0)
-
-    async def close(self) -> None:
-        await self.builder.close()
-        await self.server.stop()
-
 
 @pytest_twisted.async_yield_fixture
 async def rig() -> AsyncIterator[Rig]:
-    made = Rig()
+    made = Rig(reactor)
     yield made
     await made.close()
 
@@ -199,7 +163,7 @@ async def test_the_ends_of_what_comes_again_are_marked_for_the_cache(rig: Rig) -
 
 @pytest_twisted.ensureDeferred
 async def test_cache_markers_can_be_forbidden() -> None:
-    rig = Rig({NO_CACHE_MARKERS: "true"})
+    rig = Rig(reactor, environ={NO_CACHE_MARKERS: "true"})
     assert b"cache_control" not in (await rig.sent(MARKED)).body
     await rig.close()
 

@@ -7,42 +7,29 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
-from txcrush.adapters.providers import ProviderBuilder
-from txcrush.model.config import ProviderConfig
 from txcrush.model.errors import ConfigInvalid, ProviderError
-from txcrush.testing.model_server import Exchange, ModelServer
+from txcrush.testing.model_server import Exchange
+from txcrush.testing.provider_rig import KEY, ProviderRig
 
 LIST = b'{"data":[{"id":"one"},{"id":"two"}]}'
-KEY = "sk-canary-0123456789"
 
 
-class Rig:
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.server = ModelServer.listen(reactor)
-        self.builder = ProviderBuilder(reactor, clock=self.clock, environ={}, expand=str, new_id=str)
-
-    def ask(self, **config: Any) -> Deferred[tuple[str, ...]]:
-        entry = {"id": "acme", "base_url": self.server.base_url, "api_key": KEY} | config
-        return self.builder.list_models(ProviderConfig(**entry))
-
-    async def close(self) -> None:
-        await self.builder.close()
-        await self.server.stop()
+class Rig(ProviderRig):
+    def list_models(self, **config: Any) -> Deferred[tuple[str, ...]]:
+        return self.builder.list_models(self.config(**config))
 
 
 @pytest_twisted.async_yield_fixture
 async def rig() -> AsyncIterator[Rig]:
-    made = Rig()
+    made = Rig(reactor)
     yield made
     await made.close()
 
 
 @pytest_twisted.ensureDeferred
 async def test_the_list_of_a_chat_provider(rig: Rig) -> None:
-    asked = rig.ask(extra_headers={"X-Team": "red"})
+    asked = rig.list_models(extra_headers={"X-Team": "red"})
     exchange = await rig.server.next_request()
     exchange.answer(200, LIST)
     assert await asked == ("one", "two")
@@ -53,7 +40,7 @@ async def test_the_list_of_a_chat_provider(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_the_list_of_an_anthropic_provider(rig: Rig) -> None:
-    asked = rig.ask(type="anthropic", base_url=rig.server.root_url)
+    asked = rig.list_models(type="anthropic", base_url=rig.server.root_url)
     exchange = await rig.server.next_request()
     exchange.answer(200, LIST)
     assert await asked == ("one", "two")
@@ -63,7 +50,7 @@ async def test_the_list_of_an_anthropic_provider(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_refusal_says_why_without_the_key(rig: Rig) -> None:
-    asked = rig.ask()
+    asked = rig.list_models()
     (await rig.server.next_request()).error(401, f"bad key {KEY}")
     with pytest.raises(ProviderError) as caught:
         await asked
@@ -73,7 +60,7 @@ async def test_a_refusal_says_why_without_the_key(rig: Rig) -> None:
 @pytest.mark.parametrize("begun", [False, True])
 @pytest_twisted.ensureDeferred
 async def test_a_provider_that_does_not_answer_is_not_waited_for(rig: Rig, begun: bool) -> None:
-    asked = rig.ask()
+    asked = rig.list_models()
     exchange = await rig.server.next_request()
     if begun:
         exchange.head()
@@ -88,7 +75,7 @@ async def test_a_provider_that_does_not_answer_is_not_waited_for(rig: Rig, begun
 
 async def through_the_reactor(rig: Rig) -> None:
     """Another request, so that what was written before has arrived."""
-    other = rig.ask(id="other")
+    other = rig.list_models(id="other")
     exchange: Exchange = await rig.server.next_request()
     exchange.answer(200, LIST)
     await other
@@ -96,7 +83,7 @@ async def through_the_reactor(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_list_without_end_and_a_closed_port_are_errors(rig: Rig) -> None:
-    asked = rig.ask()
+    asked = rig.list_models()
     exchange = await rig.server.next_request()
     exchange.head()
     exchange.chunk(b" " * (5 * 1024 * 1024))
@@ -104,7 +91,7 @@ async def test_a_list_without_end_and_a_closed_port_are_errors(rig: Rig) -> None
         await asked
     await rig.server.stop()
     with pytest.raises(ProviderError) as caught:
-        await rig.ask()
+        await rig.list_models()
     assert caught.value.title == "Connection Refused"
     with pytest.raises(ConfigInvalid):
-        await rig.ask(base_url="ftp://x")
+        await rig.list_models(base_url="ftp://x")
