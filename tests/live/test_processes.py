@@ -308,5 +308,25 @@ async def test_many_children_side_by_side(children: ChildProcesses) -> None:
     assert [script.text for script in scripts] == [f"{n}\n" for n in range(40)]
 
 
+FORCED = """
+import subprocess
+from txcrush.lifetime import Process
+process = Process()
+process.adopt_orphans()
+child = subprocess.Popen(["bash", "-c", "setsid sleep 300 & echo $!; wait"], start_new_session=True)
+orphan = subprocess.run(["bash", "-c", "setsid sleep 300 >&- & echo $!"])
+process.exit(1)
+"""
+
+
+@LINUX
+def test_a_forced_exit_takes_children_and_orphans_along() -> None:
+    forced = subprocess.run([sys.executable, "-c", FORCED], stdout=subprocess.PIPE, text=True, timeout=20)
+    assert forced.returncode == 1
+    pids = [int(pid) for pid in forced.stdout.split()]
+    assert len(pids) == 2
+    assert [pid for pid in pids if alive(pid)] == []
+
+
 def test_a_paced_child_still_gives_many_megabytes_a_second() -> None:
     assert adapter.PACE_BYTES / adapter.PACE_S > 20e6
