@@ -164,16 +164,14 @@ def build_server(
     )
     processes = ChildProcesses(asyncio.get_running_loop, in_thread, clock)
     bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
-    palette = Palette(
-        ToolEdges(processes=processes, make_program=bash, clock=clock, in_thread=in_thread, new_id=_new_id)
-    )
+    tools = ToolEdges(processes=processes, make_program=bash, clock=clock, in_thread=in_thread, new_id=_new_id)
     edges = Edges(
         open_store=OpenSqliteStore(reactor, clock.seconds, _new_id, _open_settings(environ)),
         config_files=JsonConfigFiles(reactor, _config_settings(settings, environ)),
         project_files=files,
         skill_files=skill_files,
         build_provider=providers,
-        make_kit=palette,
+        make_kit=Palette(tools),
         processes=processes,
         make_program=bash,
         directory_of=lambda path: in_thread(_directory_of, path),
@@ -203,11 +201,12 @@ def build_server(
             listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
         )
 
-    async def close() -> None:
-        await processes.close()
-        await providers.close()
+    return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(_close(processes, providers)))
 
-    return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(close()))
+
+async def _close(processes: ChildProcesses, providers: ProviderBuilder) -> None:
+    await processes.close()
+    await providers.close()
 
 
 def route_families(

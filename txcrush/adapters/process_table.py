@@ -111,8 +111,9 @@ def _left_by(root: Root, orphan: Seen) -> bool:
 
 
 def descendants(table: Table, pid: int) -> set[int]:
-    """Everything below a process that still lives."""
-    return {below for below in _with_descendants(table, {pid}) if below != pid and not table[below].is_zombie}
+    """Everything below a process that still lives and has left the process's own session, as all that we start does."""
+    below = _with_descendants(table, {pid}) - {pid}
+    return {one for one in below if table[one].session != table[pid].session and not table[one].is_zombie}
 
 
 def _with_descendants(table: Table, found: set[int]) -> set[int]:
