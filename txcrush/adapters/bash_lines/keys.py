@@ -88,7 +88,9 @@ _RUNNING_OPTIONS = (
     "--init-script",
     "--build-option",
 )
-_RUNNING_SHORT = frozenset("-exec -execdir -ok -okdir -delete -fprint -fprintf -fls -toolexec -vettool -overlay".split())
+_RUNNING_SHORT = frozenset(
+    "-exec -execdir -ok -okdir -delete -fprint -fprintf -fls -toolexec -vettool -overlay".split()
+)
 _RUNNING_LETTERS: dict[str, str] = {"git": "cOxu", "tar": "IF", "rsync": "e", "make": "EfCI", "rg": "", "zip": "T"}
 _BY_WHOLE_COMMAND = frozenset("cd pushd popd".split())
 

@@ -208,7 +208,9 @@ PROGRAMS: dict[str, Allowance] = {
         operands=MANY,
         reads=True,
     ),
-    "stat": Allowance(letters="t", valued="c", flags=_long("terse"), with_value=_long("format printf"), operands=MANY, reads=True),
+    "stat": Allowance(
+        letters="t", valued="c", flags=_long("terse"), with_value=_long("format printf"), operands=MANY, reads=True
+    ),
     "tac": _PATHS,
     "tail": _PART,
     "tr": Allowance(letters="dscC", flags=_long("delete squeeze-repeats complement"), operands=2),
@@ -226,7 +228,5 @@ PROGRAMS: dict[str, Allowance] = {
         operands=1,
         reads=True,
     ),
-    "wc": Allowance(
-        letters="lwcmL", flags=_long("lines words bytes chars max-line-length"), operands=MANY, reads=True
-    ),
+    "wc": Allowance(letters="lwcmL", flags=_long("lines words bytes chars max-line-length"), operands=MANY, reads=True),
 }

@@ -9,8 +9,8 @@ from txcrush.adapters.bash_lines import Judgement, judge
 from txcrush.adapters.tools import job_text
 from txcrush.adapters.tools.specs import arguments, boolean, described, integer, text
 from txcrush.core.jobs import Job, JobEnd, Jobs
-from txcrush.core.kept_output import whole
 from txcrush.core.observers import within
+from txcrush.core.shell_commands import unreadable
 from txcrush.model.errors import Failed, Refused
 from txcrush.model.permissions import Ask
 from txcrush.model.tools import ToolOutput, ToolUse, denied
@@ -126,13 +126,13 @@ class BashTool:
         job = self._jobs.start(command, working_dir, only_parse=True)
         try:
             end = await job.when_done()
-            reason = end.failure or whole(job.err.parts).strip().partition("\n")[0].removeprefix("bash: -c: ")
+            reason = unreadable(end.status, "", job.err.parts[0])
         except CancelledError:
             await self._jobs.kill(job)
             raise
         finally:
             self._jobs.forget(job)
-        return f"could not parse command: {reason}" if end.status else ""
+        return f"could not parse command: {reason}" if reason else ""
 
     def _refused(self, given: BashArguments, working_dir: str, refusal: str) -> ToolOutput:
         body = job_text.body(("", 0, ""), ("", 0, ""), JobEnd(1, 0.0, refusal))
@@ -163,6 +163,9 @@ class BashTool:
     async def _completed(self, job: Job, end: JobEnd, given: BashArguments) -> ToolOutput:
         out, err = job_text.parts_of(job)
         self._jobs.forget(job)
+        reason = unreadable(end.status, out[0], err[0])
+        if reason:
+            return self._refused(given, job.working_dir, f"could not parse command: {reason}")
         if job_text.is_short(out, err):
             body = job_text.body(out, err, end)
         else:
