@@ -3,8 +3,8 @@
 `docs/design/commands.md` argues every choice. Everything here is pure but `reach`, which looks at links.
 """
 
-from txcrush.adapters.bash_lines.blocklist import BANNED_NAMES, BANNED_SHAPES, blocked_by
+from txcrush.adapters.bash_lines.blocklist import BANNED_NAMES, BANNED_SHAPES, Shape, blocked_by
 from txcrush.adapters.bash_lines.judgement import Judgement, judge
 from txcrush.adapters.bash_lines.reach import leads_out
 
-__all__ = ["BANNED_NAMES", "BANNED_SHAPES", "Judgement", "blocked_by", "judge", "leads_out"]
+__all__ = ["BANNED_NAMES", "BANNED_SHAPES", "Judgement", "Shape", "blocked_by", "judge", "leads_out"]

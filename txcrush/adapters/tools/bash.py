@@ -3,9 +3,10 @@
 from os import path as paths
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 
-from txcrush.adapters.bash_lines import Judgement, judge
+from txcrush.adapters.bash_lines import Judgement, judge, leads_out
 from txcrush.adapters.tools import job_text
 from txcrush.adapters.tools.specs import arguments, boolean, described, integer, text
 from txcrush.core.jobs import Job, JobEnd, Jobs
@@ -77,8 +78,8 @@ class BashTool:
             raise Refused("missing command")
         if not use.session_id:
             raise Failed("session ID is required for executing a shell command")
-        judgement = judge(given.command)
         working_dir = self._resolved(given.working_dir)
+        judgement: Judgement = await self._in_thread(_judged, given.command, working_dir, self._workspace)
         if not judgement.runs_unasked and not await self._may(use, given, judgement, working_dir):
             return denied()
         refusal = await self._refusal(judgement, given.command, working_dir)
@@ -209,6 +210,14 @@ class BashTool:
                 shell_id=shell_id,
             )
         )
+
+
+def _judged(line: str, working_dir: str, workspace: str) -> Judgement:
+    """The line's judgement; one that would read outside of the workspace is asked. For a thread."""
+    judgement = judge(line)
+    if judgement.runs_unasked and leads_out(judgement.reads, working_dir, workspace):
+        return replace(judgement, runs_unasked=False)
+    return judgement
 
 
 _: type[Tool] = BashTool

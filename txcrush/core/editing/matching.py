@@ -7,11 +7,10 @@ from txcrush.core.editing.indentation import reindented, unit_of
 from txcrush.core.editing.normalising import Match, normalised_matches
 
 AMBIGUOUS = (
-    "old_string appears multiple times in the file. Please provide more context to ensure a unique match, or set "
-    "replace_all to true"
+    "old_string appears multiple times in the file: add enough of the lines around it that it fits one place only, or "
+    "set replace_all to true"
 )
-NOT_FOUND = "old_string not found in file. Make sure it matches exactly, including whitespace and line breaks"
-"""These stand in the metadata of multiedit, which is protocol: clients get them as the reference words them."""
+NOT_FOUND = "old_string not found in file: it has to match exactly, blanks and line breaks included"
 
 SHOWN = {
     AMBIGUOUS: (
