@@ -3,6 +3,12 @@
 from msgspec import Struct
 
 
+class Shape(Struct, frozen=True):
+    program: str
+    words: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
 class Judgement(Struct, frozen=True):
     runs_unasked: bool
     command: str
@@ -26,17 +32,17 @@ BANNED_NAMES = frozenset(
     firewall-cmd ifconfig ip iptables netstat pfctl route ufw
     """.split()  # noqa: SIM905
 )
-BANNED_SHAPES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("brew", ("install",), ()),
-    ("cargo", ("install",), ()),
-    ("gem", ("install",), ()),
-    ("go", ("install",), ()),
-    ("npm", ("install",), ("--global",)),
-    ("npm", ("install",), ("-g",)),
-    ("pip", ("install",), ("--user",)),
-    ("pip3", ("install",), ("--user",)),
-    ("pnpm", ("add",), ("--global",)),
-    ("pnpm", ("add",), ("-g",)),
-    ("yarn", ("global", "add"), ()),
-    ("go", ("test",), ("-exec",)),
+BANNED_SHAPES: tuple[Shape, ...] = (
+    Shape("brew", ("install",), ()),
+    Shape("cargo", ("install",), ()),
+    Shape("gem", ("install",), ()),
+    Shape("go", ("install",), ()),
+    Shape("npm", ("install",), ("--global",)),
+    Shape("npm", ("install",), ("-g",)),
+    Shape("pip", ("install",), ("--user",)),
+    Shape("pip3", ("install",), ("--user",)),
+    Shape("pnpm", ("add",), ("--global",)),
+    Shape("pnpm", ("add",), ("-g",)),
+    Shape("yarn", ("global", "add"), ()),
+    Shape("go", ("test",), ("-exec",)),
 )

@@ -5,13 +5,21 @@ import stat
 import tempfile
 from pathlib import Path
 
+from msgspec import Struct
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.adapters.bash import LONGEST_BYTES, Bash, prelude
 from txcrush.model.errors import Refused
 from txcrush.model.processes import Program, ShellLine
 
-SHAPES = (("npm", ("install",), ("-g",)), ("curl", ("x",), ()))
+
+class Shape(Struct, frozen=True):
+    program: str
+    words: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+SHAPES = (Shape("npm", ("install",), ("-g",)), Shape("curl", ("x",)))
 
 
 class Programs(SynchronousTestCase):
