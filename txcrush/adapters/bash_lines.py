@@ -1,5 +1,7 @@
 """A stand-in until the real judgement lands: every line asks."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 
@@ -16,6 +18,11 @@ class Judgement(Struct, frozen=True):
     blocked: str = ""
     parse_error: str = ""
     guarded: bool = False
+    reads: tuple[str, ...] = ()
+
+
+def leads_out(reads: Sequence[str], working_dir: str, root: str) -> bool:
+    return any(path.startswith("..") for path in (*reads, working_dir, root))
 
 
 def judge(line: str) -> Judgement:
