@@ -3,7 +3,6 @@
 from os import path as paths
 
 from msgspec import Struct
-from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 
 from txcrush.adapters.bash_lines import Judgement, judge, leads_out
@@ -79,17 +78,25 @@ class BashTool:
         if not use.session_id:
             raise Failed("session ID is required for executing a shell command")
         working_dir = self._resolved(given.working_dir)
-        judgement: Judgement = await self._in_thread(_judged, given.command, working_dir, self._workspace)
-        if not judgement.runs_unasked and not await self._may(use, given, judgement, working_dir):
+        judgement, unasked = await self._in_thread(self._judged, given.command, working_dir)
+        if not unasked and not await self._may(use, given, judgement, working_dir):
             return denied()
         refusal = await self._refusal(judgement, given.command, working_dir)
         if refusal:
             return self._refused(given, working_dir, refusal)
-        command = judgement.command if judgement.runs_unasked else given.command
+        command = judgement.command if unasked else given.command
         return await self._watched(self._started(command, working_dir, given), given)
 
     def _resolved(self, working_dir: str) -> str:
         return paths.normpath(paths.join(self._workspace, working_dir))
+
+    def _judged(self, command: str, working_dir: str) -> tuple[Judgement, bool]:
+        """The judgement of the line, and whether it may run unasked here: not where a link leads what it reads out of
+        the workspace. Runs in a thread."""
+        judgement = judge(command)
+        if not judgement.runs_unasked:
+            return judgement, False
+        return judgement, not leads_out(judgement.reads, working_dir, self._workspace)
 
     def _may(self, use: ToolUse, given: BashArguments, judgement: Judgement, working_dir: str) -> Deferred[bool]:
         return self._permissions.ask(
@@ -210,14 +217,6 @@ class BashTool:
                 shell_id=shell_id,
             )
         )
-
-
-def _judged(line: str, working_dir: str, workspace: str) -> Judgement:
-    """The line's judgement; one that would read outside of the workspace is asked. For a thread."""
-    judgement = judge(line)
-    if judgement.runs_unasked and leads_out(judgement.reads, working_dir, workspace):
-        return replace(judgement, runs_unasked=False)
-    return judgement
 
 
 _: type[Tool] = BashTool
