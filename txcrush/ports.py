@@ -148,6 +148,13 @@ class BuildProvider(Protocol):
         """Raises `ConfigInvalid` where the entry cannot be used."""
 
 
+class ListModels(Protocol):
+    """Asks a provider which models it has."""
+
+    def __call__(self, config: ProviderConfig, /) -> "Deferred[tuple[str, ...]]":
+        """Their ids, after a few seconds at most. Fails with `ProviderError` or `ConfigInvalid`."""
+
+
 class Permissions(Protocol):
     """The desk where a tool asks whether it may go on."""
 

@@ -180,7 +180,9 @@ class _Edges:
         settings, in_thread = self._settings, self.in_thread
         return Edges(
             open_store=OpenSqliteStore(self._reactor, self.clock.seconds, _new_id, _open_settings(self._environ)),
-            config_files=JsonConfigFiles(self._reactor, _config_settings(settings, self._environ)),
+            config_files=JsonConfigFiles(
+                self._reactor, _config_settings(settings, self._environ), self._providers.list_models
+            ),
             project_files=self.files,
             skill_files=self.skill_files,
             build_provider=self._providers,

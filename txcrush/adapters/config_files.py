@@ -6,7 +6,7 @@ from os import path as paths
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -22,15 +22,15 @@ from txcrush.adapters.config_paths import (
     project_sources,
 )
 from txcrush.adapters.config_writing import locked, replace_file
-from txcrush.core.catalogue import CATALOGUE
+from txcrush.core.catalogue import CATALOGUE, CatalogueEntry
 from txcrush.core.config_defaults import Surroundings, data_directory, with_defaults
 from txcrush.core.dotted_keys import remove_value, set_value
 from txcrush.core.merging import merge
 from txcrush.core.model_choice import with_models
-from txcrush.core.provider_entries import with_offline, with_usable_providers
+from txcrush.core.provider_entries import unlisted_providers, with_found_models, with_offline, with_usable_providers
 from txcrush.core.trust import without_trust
 from txcrush.model.config import Config, ProviderConfig
-from txcrush.model.errors import BadRequest, ConfigInvalid, Failed
+from txcrush.model.errors import BadRequest, ConfigInvalid, CrushError, Failed
 from txcrush.wire.config import as_object, decode_config, plain, read_object, write_object
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -54,12 +54,20 @@ class ConfigSettings(Struct, frozen=True, kw_only=True):
     lock_wait_s: float = 5.0
 
 
-class JsonConfigFiles:
-    """Reads and writes `crush.json` files, in threads."""
+def lists_no_models(_: ProviderConfig) -> Deferred[tuple[str, ...]]:
+    """Implements `ports.ListModels` where no provider is ever asked."""
+    return succeed(())
 
-    def __init__(self, reactor: IReactorThreads, settings: ConfigSettings) -> None:
+
+class JsonConfigFiles:
+    """Reads and writes `crush.json` files, in threads. `list_models` asks providers that list none for theirs."""
+
+    def __init__(
+        self, reactor: IReactorThreads, settings: ConfigSettings, list_models: ports.ListModels = lists_no_models
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
+        self._list_models = list_models
 
     def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[Config]:
         """The merged configuration; warnings go to the log. `reload` leaves out the limits that a server outside of
@@ -78,10 +86,26 @@ class JsonConfigFiles:
         return deferToThreadPool(self._reactor, pool, _change, file, self._settings.lock_wait_s, dict(sets), removes)
 
     async def _loaded(self, loading: "_Loading") -> Config:
-        config = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), loading.config)
+        pool = self._reactor.getThreadPool()
+        config = await deferToThreadPool(self._reactor, pool, loading.merged)
+        found = await self._found(loading.unlisted(config), loading.warnings)
+        config = await deferToThreadPool(self._reactor, pool, loading.completed, with_found_models(config, found))
         for warning in loading.warnings:
             log.warn("configuration of {path}: {warning}", path=loading.path, warning=warning)
         return config
+
+    async def _found(self, unlisted: Sequence[ProviderConfig], warnings: list[str]) -> dict[str, Sequence[str]]:
+        """The models of these providers, all asked at once."""
+        asked = [Deferred.fromCoroutine(self._models_of(provider, warnings)) for provider in unlisted]
+        listed = await gatherResults(asked)
+        return {provider.id: models for provider, models in zip(unlisted, listed, strict=True)}
+
+    async def _models_of(self, provider: ProviderConfig, warnings: list[str]) -> tuple[str, ...]:
+        try:
+            return await self._list_models(provider)
+        except CrushError as error:
+            warnings.append(f"the models of provider {provider.id} are not known: {error.message}")
+            return ()
 
 
 class _Loading:
@@ -101,13 +125,22 @@ class _Loading:
     def _boundary(self) -> str:
         return project_boundary(self.path)
 
-    def config(self) -> Config:
+    def merged(self) -> Config:
+        """What the files say."""
         config = self._merged()
         self._tell_left_out()
         if self._debug:
             config = replace(config, options=replace(config.options, debug=True))
+        return config
+
+    def unlisted(self, config: Config) -> list[ProviderConfig]:
+        """The providers that are to be asked for their models."""
+        return unlisted_providers(config, _catalogue(config), self._settings.env)
+
+    def completed(self, config: Config) -> Config:
+        """The configuration with the providers that can be asked, and its models chosen."""
         env, disabled = self._settings.env, config.options.disable_default_providers
-        catalogue = () if disabled else CATALOGUE
+        catalogue = _catalogue(config)
         offline = self._settings.offline
         if not config.providers and offline is not None and env.get("TXCRUSH_OFFLINE") != "0":
             return with_offline(config, offline)
@@ -191,6 +224,11 @@ class _Loading:
         scripts.extend(script for script in project_scripts if script != own)
         if scripts:
             self.warnings.append(f"not run, because crushrc is not supported by this version: {', '.join(scripts)}")
+
+
+def _catalogue(config: Config) -> Sequence[CatalogueEntry]:
+    """The known providers, unless they are switched off."""
+    return () if config.options.disable_default_providers else CATALOGUE
 
 
 def _read(file: str) -> dict[str, object]:

@@ -44,6 +44,51 @@ def with_usable_providers(
     return replace(config, providers=usable)
 
 
+def unlisted_providers(
+    config: Config, catalogue: Sequence[CatalogueEntry], env: Mapping[str, str]
+) -> list[ProviderConfig]:
+    """The providers that are to be asked for their models, headers expanded: those of the user's own that list none,
+    or that want to be asked all the same. Raises like `with_usable_providers`."""
+    known = {entry.id for entry in catalogue}
+    return [
+        replace(provider, id=provider_id, extra_headers=_headers(provider_id, provider, env))
+        for provider_id, provider in config.providers.items()
+        if provider_id not in known and _is_asked(provider)
+    ]
+
+
+def _is_asked(provider: ProviderConfig) -> bool:
+    wanted = not provider.models if provider.discover_models is None else provider.discover_models
+    return wanted and bool(provider.base_url) and not provider.disable
+
+
+def with_found_models(config: Config, found: Mapping[str, Sequence[str]]) -> Config:
+    """The configuration with models of these ids behind the listed ones of each provider."""
+    providers = dict(config.providers)
+    for provider_id, model_ids in found.items():
+        models = providers[provider_id].models
+        listed = {model.id for model in models}
+        new = tuple(_found(model_id) for model_id in model_ids if model_id not in listed)
+        providers[provider_id] = replace(providers[provider_id], models=models + new)
+    return replace(config, providers=providers)
+
+
+def _found(model_id: str) -> Model:
+    """A model of which nothing but the id is known."""
+    return Model(
+        id=model_id,
+        name=model_id,
+        cost_per_1m_in=0,
+        cost_per_1m_out=0,
+        cost_per_1m_in_cached=0,
+        cost_per_1m_out_cached=0,
+        context_window=0,
+        default_max_tokens=0,
+        can_reason=False,
+        supports_attachments=False,
+    )
+
+
 def with_offline(config: Config, offline: ProviderConfig) -> Config:
     """The configuration with only this provider, its first model in both slots."""
     model = offline.models[0]

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core.catalogue import CATALOGUE
-from txcrush.core.provider_entries import with_offline, with_usable_providers
+from txcrush.core.provider_entries import unlisted_providers, with_found_models, with_offline, with_usable_providers
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, Token, TuiOptions
 from txcrush.model.errors import ConfigInvalid
 
@@ -137,3 +137,31 @@ class UsableProvidersTests(SynchronousTestCase):
         choice = SelectedModel("echo", "offline", max_tokens=7)
         self.assertEqual(config.models, {"large": choice, "small": choice})
         self.assertEqual(config.providers, {"offline": offline})
+
+
+class FoundModelsTests(SynchronousTestCase):
+    def asked(self, provider: ProviderConfig, name: str = "mine") -> list[ProviderConfig]:
+        return unlisted_providers(a_config(**{name: provider}), CATALOGUE, ENV)
+
+    def test_own_providers_without_models_are_asked_with_their_headers(self) -> None:
+        bare = replace(GOOD, models=(), extra_headers={"A": "$KEY"})
+        self.assertEqual(self.asked(bare), [replace(bare, id="mine", extra_headers={"A": "s3cret"})])
+
+    def test_who_is_not_asked(self) -> None:
+        bare = replace(GOOD, models=())
+        for quiet in (
+            GOOD,
+            replace(bare, discover_models=False),
+            replace(bare, disable=True),
+            replace(bare, base_url=""),
+        ):
+            self.assertEqual(self.asked(quiet), [])
+        self.assertEqual(self.asked(bare, "openai"), [])
+        self.assertEqual(len(self.asked(replace(GOOD, discover_models=True))), 1)
+
+    def test_what_is_found_stands_behind_what_is_listed(self) -> None:
+        config = with_found_models(a_config(mine=GOOD, other=GOOD), {"mine": ["new", "m"]})
+        self.assertEqual(
+            [(each.id, each.name) for each in config.providers["mine"].models], [("m", "m"), ("new", "new")]
+        )
+        self.assertEqual(config.providers["other"], GOOD)

@@ -13,10 +13,11 @@ from txcrush.adapters.providers._access import Access
 from txcrush.adapters.providers._connections import Connections
 from txcrush.adapters.providers._dialects import DEFAULT_BASES, MESSAGES_MODELS, MESSAGES_TYPE, SUPPORTED_TYPES
 from txcrush.adapters.providers._idle_watch import Limits
+from txcrush.adapters.providers._listing import listed_models
 from txcrush.adapters.providers._posting import ByModel, PostingProvider, Wire
 from txcrush.adapters.providers._stream import StreamingPost
 from txcrush.adapters.providers.chat_completions import ChatCompletions
-from txcrush.adapters.providers.messages import Messages
+from txcrush.adapters.providers.messages import Messages, key_headers
 from txcrush.adapters.providers.offline import OFFLINE, OfflineProvider
 from txcrush.model.config import ProviderConfig
 from txcrush.model.errors import ConfigInvalid
@@ -88,6 +89,18 @@ class ProviderBuilder:
         agent = self._connections.agent_for(access.url)
         post = StreamingPost(agent, self._clock, self._limits, f"provider {config.id!r}")
         return PostingProvider(wire, access, post)
+
+    def list_models(self, config: ProviderConfig) -> Deferred[tuple[str, ...]]:
+        """The ids of the models that the provider says it has. Fails with `ProviderError` or `ConfigInvalid`."""
+        return Deferred.fromCoroutine(self._list_models(config))
+
+    async def _list_models(self, config: ProviderConfig) -> tuple[str, ...]:
+        kind = config.type or "openai-compat"
+        speaks_messages = kind == MESSAGES_TYPE
+        access = self._access(config, kind, "/v1/models" if speaks_messages else "/models")
+        own = key_headers(config.id, access) if speaks_messages else access.bearer()
+        agent = self._connections.agent_for(access.url)
+        return await listed_models(agent, access, own, self._clock, self._limits)
 
     def close(self) -> Deferred[None]:
         """Fires when every connection is closed; what still used one has failed then."""
