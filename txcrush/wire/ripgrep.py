@@ -18,8 +18,10 @@ _REGEX_ERROR = "regex parse error:"
 
 
 def read_names(output: bytes) -> Iterator[str]:
-    """The names of a list of files that was printed with `NAMES`, one after the other; one that was cut off is left out:
-    a split of a million holds the interpreter for 80 ms."""
+    """The names of a list of files that was printed with `NAMES`; one that was cut off is left out.
+
+    They come one after the other: a split of a million holds the interpreter for 80 ms.
+    """
     at = 0
     while (end := output.find(b"\0", at)) >= 0:
         yield _name(output[at:end])
