@@ -79,20 +79,29 @@ def repository(tmp_path: Path, home: Path) -> Path:
 
 
 def test_promise_46_ordinary_lines_change_no_file(repository: Path, home: Path) -> None:
-    before = snapshot(repository)
+    before = snapshot(repository), snapshot(home)
     changed = []
     for line in ORDINARY:
         judged = judge(line)
-        if judged.runs_unasked:
-            run(judged.command, repository, home)
-            if snapshot(repository) != before or any(home.iterdir()):
-                changed.append(line)
-                before = snapshot(repository)
+        if not judged.runs_unasked:
+            continue
+        run(judged.command, repository, home)
+        after = snapshot(repository), snapshot(home)
+        if after != before:
+            changed.append(line)
+            before = after
     assert changed == []
 
 
 def test_lines_with_what_is_forced_on_them_say_what_they_would_have_said(repository: Path, home: Path) -> None:
-    for line in ("git status", "git diff", "git log --oneline", "git show HEAD", "git blame README.md", "git ls-files -m"):
+    for line in (
+        "git status",
+        "git diff",
+        "git log --oneline",
+        "git show HEAD",
+        "git blame README.md",
+        "git ls-files -m",
+    ):
         plain, forced = run(line, repository, home), run(judge(line).command, repository, home)
         assert (forced.returncode, forced.stdout, forced.stderr) == (0, plain.stdout, b""), line
 
@@ -120,20 +129,20 @@ ATTACKS = {
     '; $SIGNED; git config format.pretty "%H %G? %GS"',
     "ssh signature": 'git config log.showSignature true; git config gpg.ssh.program "$EVIL"'
     '; git config gpg.ssh.allowedSignersFile README.md; $SIGNED_BY_SSH; git config format.pretty "%G?"',
-    "lazy fetch by a local path": 'git config extensions.partialClone origin; git config core.repositoryFormatVersion 1'
+    "lazy fetch by a local path": "git config extensions.partialClone origin; git config core.repositoryFormatVersion 1"
     '; git config remote.origin.promisor true; git config remote.origin.url "$PWD"'
     '; git config remote.origin.uploadpack "$QUIT"; $LOSE',
-    "lazy fetch by ext": 'git config extensions.partialClone origin; git config core.repositoryFormatVersion 1'
+    "lazy fetch by ext": "git config extensions.partialClone origin; git config core.repositoryFormatVersion 1"
     '; git config remote.origin.promisor true; git config remote.origin.url "ext::$QUIT"'
     "; git config protocol.ext.allow always; $LOSE",
-    "lazy fetch by ssh": 'git config extensions.partialClone origin; git config core.repositoryFormatVersion 1'
+    "lazy fetch by ssh": "git config extensions.partialClone origin; git config core.repositoryFormatVersion 1"
     '; git config remote.origin.promisor true; git config remote.origin.url "ssh://nowhere.invalid/x"'
     '; git config core.sshCommand "$QUIT"; $LOSE',
     "submodule": "$SUBMODULE",
     "submodule summary": "$SUBMODULE; git config status.submoduleSummary true; git config diff.submodule diff"
     "; git config submodule.recurse true; git config submodule.sub.ignore none",
     "embedded bare repository": "$BARE",
-    "untracked cache": 'git config core.untrackedCache true; git config core.splitIndex true; touch README.md',
+    "untracked cache": "git config core.untrackedCache true; git config core.splitIndex true; touch README.md",
     "editor and others": 'git config core.editor "$EVIL"; git config sequence.editor "$EVIL"; git config core.askPass "$EVIL"'
     '; git config credential.helper "$EVIL"; git config core.alternateRefsCommand "$EVIL"'
     '; git config column.ui always; git config core.gitProxy "$EVIL"; git config help.autocorrect immediate'
@@ -167,7 +176,7 @@ BARE=bare
 """
 
 GIT_LINES = [
-    *(line for line in ORDINARY if line.startswith("git ")),
+    *(line for line in ORDINARY if line.startswith("git ") and judge(line).runs_unasked),
     "git log -p -3",
     "git log --stat -5",
     "git show HEAD~1:README.md",
@@ -203,9 +212,7 @@ def hostile(repository: Path, home: Path, tmp_path: Path) -> tuple[Path, Path, s
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_promise_45_a_hostile_repository_runs_nothing(
-    attack: str, hostile: tuple[Path, Path, str], home: Path
-) -> None:
+def test_promise_45_a_hostile_repository_runs_nothing(attack: str, hostile: tuple[Path, Path, str], home: Path) -> None:
     repository, marker, words = hostile
     run(words + ATTACKS[attack], repository, home)
     marker.unlink(missing_ok=True)
@@ -255,6 +262,40 @@ def test_the_attacks_do_work_on_a_git_that_nothing_is_forced_on(
     where = repository / "inner" if (repository / "inner").exists() else repository
     run(BITES[attack], where, home)
     assert marker.exists()
+
+
+PROCESS_LISTS = (
+    *(line for line in ORDINARY if line.startswith("ps")),
+    *(f"ps -{a}{b}" for a in "AadefFljwH" for b in ("", *"AadefFljwH")),
+    *(f"ps {a}{b}" for a in "auxfwljrh" for b in ("", *"auxfwljrh")),
+    *(f"ps -{a}{b} -o {column}" for a in "edf" for b in ("", "f", "w") for column in ("pid", "args", "pid,cmd")),
+    *(
+        f"ps -{a} {rest}"
+        for a in ("e", "ef", "A")
+        for rest in ("aux", "-u root", "-u e", "-p 1", "--sort=pid", "--forest")
+    ),
+    *(
+        f"ps -{rest}"
+        for rest in ("aux", "auxw", "auxe", "ue", "aue", "pe", "oe", "axo pid", "axu", "ewo pid", "eLo pid")
+    ),
+)
+
+
+def test_no_list_of_processes_shows_an_environment(home: Path) -> None:
+    secret = "a-value-of-nobodys-business"
+
+    def shows(line: str) -> bool:
+        piped = ["bash", "-c", f"{line} | cat"]
+        told = subprocess.run(
+            piped, env=environment(home) | {"A_SECRET": secret}, capture_output=True, timeout=TIMEOUT_S, check=False
+        )
+        return secret.encode() in told.stdout
+
+    assert shows("ps auxeww")
+    judged = [judge(line) for line in dict.fromkeys(PROCESS_LISTS)]
+    unasked = [one.command for one in judged if one.runs_unasked]
+    assert len(unasked) > len(judged) / 3
+    assert [line for line in unasked if shows(f"{line} ww") or shows(line)] == []
 
 
 def test_a_link_that_leads_out_is_seen(repository: Path, tmp_path: Path) -> None:

@@ -107,9 +107,7 @@ _WALK = (
     " walk-reflogs parents children boundary no-notes regexp-ignore-case invert-grep all-match fixed-strings"
     " extended-regexp simplify-by-decoration source relative-date show-pulls"
 )
-_WALK_VALUE = (
-    "max-count skip since after until before author committer grep date format max-parents min-parents"
-)
+_WALK_VALUE = "max-count skip since after until before author committer grep date format max-parents min-parents"
 _WALK_MAYBE = "decorate pretty branches tags remotes"
 _LOG = Allowance(
     letters="pgicmqsuwbzE",

@@ -88,7 +88,9 @@ _RUNNING_OPTIONS = (
     "--init-script",
     "--build-option",
 )
-_RUNNING_SHORT = frozenset("-exec -execdir -ok -okdir -delete -fprint -fprintf -fls -toolexec -vettool -overlay".split())
+_RUNNING_SHORT = frozenset(
+    "-exec -execdir -ok -okdir -delete -fprint -fprintf -fls -toolexec -vettool -overlay".split()
+)
 _RUNNING_LETTERS: dict[str, str] = {"git": "cOxu", "tar": "IF", "rsync": "e", "make": "EfCI", "rg": "", "zip": "T"}
 _RUNNING_PREFIXES = frozenset(option[:end] for option in _RUNNING_OPTIONS for end in range(4, len(option) + 1))
 """Long options may be abbreviated: two letters are enough to ask."""

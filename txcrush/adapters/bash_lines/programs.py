@@ -24,7 +24,6 @@ _COLUMN = re.compile(
 _TERSE_PS = re.compile(r"[auxfwljrh]+")
 _PRINTED = re.compile(r"(?:\d{1,9}|\$)(?:,(?:\+?\d{1,9}|\$))?p")
 _DEVICE = re.compile(r"/|\.|[A-Za-z0-9_][A-Za-z0-9_./-]*")
-_FINISHED = re.compile(r"\d{1,2}")
 
 
 def _columns_of(given: Given, *names: str) -> list[str]:
@@ -45,12 +44,6 @@ def _shows_no_environment(given: Given) -> bool:
         return False
     alone = not given.operands and not numbers and not users
     return not given.has("e") or (alone and (not columns or not given.has(*"fFlj")))
-
-
-def _ends_by_itself(given: Given) -> bool:
-    """`top`: in batch mode, and a few times only."""
-    rounds = [value for name, value in given.options if name == "n"]
-    return given.has("b") and rounds != [] and all(_FINISHED.fullmatch(value) for value in rounds)
 
 
 def _has_pattern(given: Given) -> bool:
@@ -146,7 +139,6 @@ PROGRAMS: dict[str, Allowance] = {
     ),
     "pwd": Allowance(letters="LP"),
     "set": Allowance(),
-    "top": Allowance(letters="bcHi1", valued="no", condition=_ends_by_itself),
     "type": Allowance(letters="atpPf", operands=MANY, operand=_NAME),
     "uname": Allowance(
         letters="asnrvmpio",
@@ -208,7 +200,9 @@ PROGRAMS: dict[str, Allowance] = {
         operands=MANY,
         reads=True,
     ),
-    "stat": Allowance(letters="t", valued="c", flags=_long("terse"), with_value=_long("format printf"), operands=MANY, reads=True),
+    "stat": Allowance(
+        letters="t", valued="c", flags=_long("terse"), with_value=_long("format printf"), operands=MANY, reads=True
+    ),
     "tac": _PATHS,
     "tail": _PART,
     "tr": Allowance(letters="dscC", flags=_long("delete squeeze-repeats complement"), operands=2),
@@ -226,7 +220,5 @@ PROGRAMS: dict[str, Allowance] = {
         operands=1,
         reads=True,
     ),
-    "wc": Allowance(
-        letters="lwcmL", flags=_long("lines words bytes chars max-line-length"), operands=MANY, reads=True
-    ),
+    "wc": Allowance(letters="lwcmL", flags=_long("lines words bytes chars max-line-length"), operands=MANY, reads=True),
 }

@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES, blocked_by
-from txcrush.adapters.bash_lines.blocklist import split_arguments
+from txcrush.adapters.bash_lines.blocklist import fits, split_arguments
 
 
 class BlockList(SynchronousTestCase):
@@ -49,8 +49,11 @@ class BlockList(SynchronousTestCase):
         ):
             self.assertEqual(blocked_by(line.split()), "", line)
 
-    def test_t_blk_02_pacman_is_a_banned_name_whatever_it_is_told(self) -> None:
+    def test_t_blk_02_no_shape_fits_a_query_of_pacman_whose_name_is_banned(self) -> None:
+        self.assertFalse(any(fits(shape, ["pacman", "-Q", "x"]) for shape in BANNED_SHAPES))
         self.assertEqual(blocked_by(["pacman", "-Q", "x"]), "pacman")
 
     def test_t_blk_03_flags_are_cut_at_the_equals_sign(self) -> None:
-        self.assertEqual(split_arguments(["-exec=bash", "--config=/x", "a", "b=c"]), (["a", "b=c"], {"-exec", "--config"}))
+        self.assertEqual(
+            split_arguments(["-exec=bash", "--config=/x", "a", "b=c"]), (["a", "b=c"], {"-exec", "--config"})
+        )

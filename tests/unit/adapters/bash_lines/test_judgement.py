@@ -122,7 +122,7 @@ class Errors(SynchronousTestCase):
             'a=(1 2 3); echo "${a[@]}"',
             "diff <(ls) <(ls -a)",
             "cat > f <<'EOF'\nhello $x\nEOF",
-            'git commit -m "$(cat <<\'EOF\'\nhi\nEOF\n)"',
+            "git commit -m \"$(cat <<'EOF'\nhi\nEOF\n)\"",
             "shopt -s extglob; ls !(a)",
             "ls \\\n",
             "f() { echo hi; }; f",
