@@ -18,5 +18,12 @@ class Palette:
         self._in_thread = in_thread
 
     def __call__(self, bench: Workbench) -> Kit:
-        searching = search_tools(bench, self._clock, self._environ, self._in_thread)
+        searching = search_tools(
+            bench.path,
+            bench.permissions,
+            bench.config,
+            clock=self._clock,
+            environ=self._environ,
+            in_thread=self._in_thread,
+        )
         return Kit((Todos(bench.sessions, encode_text), *searching))
