@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, maybeDeferred
 
 from txcrush.adapters.guarded_places import OwnPlaces
-from txcrush.adapters.tools.palette import Palette
+from txcrush.adapters.tools.file_tools import file_tools
 from txcrush.core.workbench import Workbench
 from txcrush.model.config import Config
 from txcrush.model.errors import Refused
@@ -48,7 +48,7 @@ class ToolBench:
 
     def _made(self, bench: Workbench) -> tuple[Tool, ...]:
         asked = replace(bench, permissions=self.desk)
-        tools = Palette(in_thread=self._in_thread, own=self._own)(asked).tools
+        tools = file_tools(asked, self._own, self._in_thread)
         self.tools = {tool.spec.name: tool for tool in tools}
         return tools
 

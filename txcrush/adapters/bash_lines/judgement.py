@@ -134,7 +134,7 @@ def _part(line: str, command: Sequence[Word]) -> _Unasked | None:
     text = line[command[0].start : command[-1].end]
     if program == "git":
         form = git_form(arguments)
-        return form and _Unasked(form.command, without_filters=form.subcommand in LOOKS_AT_FILES)
+        return _Unasked(form.command, without_filters=form.subcommand in LOOKS_AT_FILES) if form is not None else None
     if program == "echo":
         return _Unasked(text)
     if program == "find":

@@ -16,18 +16,18 @@ WITH_SUBCOMMANDS = frozenset(
 
 RUNNERS = frozenset(
     # what runs its arguments
-    "env nohup nice ionice timeout time xargs parallel sudo doas su setsid stdbuf strace ltrace script watch flock chroot"
-    " unshare nsenter chrt taskset runuser setpriv busybox toybox entr npx bunx pnpx uvx ssh mosh tmux screen at batch"
-    " start-stop-daemon systemd-run dbus-run-session xvfb-run sg newgrp expect socat nc ncat gdb lldb direnv mise asdf"
-    " caffeinate unbuffer faketime proot fakeroot firejail bwrap valgrind perf hyperfine"
+    "env nohup nice ionice timeout time xargs parallel sudo doas su setsid stdbuf strace ltrace script watch flock"
+    " chroot unshare nsenter chrt taskset runuser setpriv busybox toybox entr npx bunx pnpx uvx ssh mosh tmux screen at"
+    " batch start-stop-daemon systemd-run dbus-run-session xvfb-run sg newgrp expect socat nc ncat gdb lldb direnv mise"
+    " asdf caffeinate unbuffer faketime proot fakeroot firejail bwrap valgrind perf hyperfine"
     # what runs a program text
     " sh bash dash zsh ksh ash fish csh tcsh pwsh python python2 python3 pypy pypy3 perl ruby node nodejs deno php lua"
     " luajit awk gawk mawk nawk sed ed ex vi vim nvim emacs m4 bc dc sqlite3 psql mysql tclsh Rscript julia ghci irb"
     " groovy scala osascript jshell gnuplot tsx ts-node"
     # what changes the shell that the rest of the line runs in
-    " eval . source exec command builtin export declare typeset local readonly set unset shopt hash enable alias unalias"
-    " trap bind complete compgen let read mapfile readarray getopts printf test [ [[ function coproc exit return"
-    " umask ulimit fc history".split()
+    " eval . source exec command builtin export declare typeset local readonly set unset shopt hash enable alias"
+    " unalias trap bind complete compgen let read mapfile readarray getopts printf test [ [[ function coproc exit"
+    " return umask ulimit fc history".split()
 )
 """Programs, and words of the shell, that a key would make too much of."""
 
