@@ -51,7 +51,7 @@ git config user.name A
 git config user.email a@b.example
 mkdir -p src docs tests build
 for name in README.md Makefile package.json pyproject.toml src/app.py src/main.c docs/guide.md tests/test_app.py notes.txt
-do printf 'one\\ntwo TODO\\nthree\\n' > $name; done
+do printf 'one\\ntwo note\\nthree\\n' > $name; done
 git add .
 git commit -q -m first
 git tag v1
@@ -185,7 +185,7 @@ GIT_LINES = [
     "git diff HEAD~1 HEAD",
     "git diff --cached",
     "git blame README.md",
-    "git grep TODO",
+    "git grep note",
     "git ls-files -m",
     "git ls-files -o",
     "git describe --always",

@@ -100,7 +100,7 @@ _BY_WHOLE_COMMAND = frozenset("cd pushd popd".split())
 
 def keys_of(line: str, plain: PlainLine | None) -> tuple[str, ...]:
     """The keys of a line: its whole text where it is not plain or one of its commands runs something else."""
-    whole = (line.strip(),)
+    whole = (line.strip(" \t\n"),)
     if plain is None:
         return whole
     keys: list[str] = []
