@@ -2,6 +2,7 @@
 
 from itertools import count
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
