@@ -32,22 +32,31 @@ def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
 class ToolBench:
     """The tools of the workspace `root` (a directory), with `home` as the user's.
 
-    `desk` holds what was asked and says what is granted; `talk` is the session that calls, with a listener that hears
+    `desk` holds what was asked and says what is granted, unless the workspace keeps its own; `talk` is the session that calls, with a listener that hears
     the events.
     """
 
-    def __init__(self, root: Path, home: Path, *, config: Config | None = None, in_thread: InThread = at_once) -> None:
+    def __init__(
+        self,
+        root: Path,
+        home: Path,
+        *,
+        config: Config | None = None,
+        in_thread: InThread = at_once,
+        own_desk: bool = False,
+    ) -> None:
         self.root = root
         self.desk = ScriptedDesk()
         self._own = OwnPlaces(state_dir=str(home / "state"), token_file="", env={"HOME": str(home)})
         self._in_thread = in_thread
+        self._own_desk = own_desk
         self._calls = itertools.count(1)
         self.tools: dict[str, Tool] = {}
         self.harness = Harness(config=config or configuration(), tools=self._made)
         self.talk = Conversation(self.harness, str(root))
 
     def _made(self, bench: Workbench) -> tuple[Tool, ...]:
-        asked = replace(bench, permissions=self.desk)
+        asked = bench if self._own_desk else replace(bench, permissions=self.desk)
         tools = file_tools(asked, self._own, self._in_thread)
         self.tools = {tool.spec.name: tool for tool in tools}
         return tools
