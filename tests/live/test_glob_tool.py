@@ -93,8 +93,10 @@ async def test_d_01_a_relative_path_is_the_workspaces(
 
 
 @pytest_twisted.ensureDeferred
-async def test_d_02_a_workspace_below_a_directory_called_build_is_like_any_other(tmp_path: Path) -> None:
-    root = Path(os.path.realpath(tmp_path)) / "build" / ".hidden"
+async def test_d_02_a_workspace_below_a_directory_called_build_is_like_any_other(
+    project: SearchedProject,
+) -> None:
+    root = project.root / "build" / ".hidden"
     root.mkdir(parents=True)
     project = SearchedProject(root, reactor)
     for name in ("x.py", "build/y.py", ".dot.py", "vendor/z.py", "a/node_modules/m.py", "a/.b/c.py"):
