@@ -72,7 +72,7 @@ def rebuilt(root: Path, rules: dict[Parts, str], paths: list[Parts]) -> None:
 
 
 def without_files_in_the_way(paths: list[Parts], rules: dict[Parts, str]) -> list[Parts]:
-    directories = {parts[:end] for parts in (*paths, *(rule + ("x",) for rule in rules)) for end in range(1, len(parts))}
+    directories = {parts[:end] for parts in (*paths, *((*rule, "x") for rule in rules)) for end in range(1, len(parts))}
     return sorted({*paths, *directories})
 
 

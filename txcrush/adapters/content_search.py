@@ -68,7 +68,9 @@ class ContentSearch:
     async def in_file(self, path: str, query: ContentQuery, *, limit: int, timeout_s: float) -> Found:
         """The matches in one file, whatever it is called."""
         directory, name = os.path.split(path)
-        return await self._lines(directory, [name], query, limit, timeout_s)
+        found = await self._lines(directory, [name], query, limit, timeout_s)
+        files = tuple(FileMatches("", file.lines) for file in found.files)
+        return Found(files, found.is_partial, found.is_late)
 
     async def _lines(
         self, directory: str, names: list[str], query: ContentQuery, limit: int, timeout_s: float

@@ -31,9 +31,7 @@ class ReadTests(SynchronousTestCase):
 
     def test_a_text_that_sounds_like_a_binary_notice_is_a_text(self) -> None:
         text = 'x: binary file matches (found "\\0" byte)'
-        self.assertEqual(
-            read_matches(f"./a\x001:1:{text}\n".encode()), [FileMatches("a", (LineMatch(1, 1, text),))]
-        )
+        self.assertEqual(read_matches(f"./a\x001:1:{text}\n".encode()), [FileMatches("a", (LineMatch(1, 1, text),))])
 
     def test_what_was_cut_off_is_left_out(self) -> None:
         whole = b"./a\x001:1:x\n"
@@ -45,7 +43,9 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(len(found.lines[0].text), MAX_LINE_BYTES)
 
     def test_errors_are_one_line_in_its_own_words(self) -> None:
-        self.assertEqual(read_error("rg: regex parse error:\n    (?:()\n    ^\nerror: unclosed group"), "unclosed group")
+        self.assertEqual(
+            read_error("rg: regex parse error:\n    (?:()\n    ^\nerror: unclosed group"), "unclosed group"
+        )
         self.assertEqual(read_error("rg: error parsing glob '[a': unclosed"), "error parsing glob '[a': unclosed")
         self.assertEqual(read_error(""), "unknown error")
 

@@ -61,10 +61,10 @@ class _Unasked(Struct, frozen=True):
 
 def judge(line: str) -> Judgement:
     """The judgement of a line; below 1 ms for an ordinary one, at most about 100 ms for one made to be slow."""
-    unreadable = _unreadable(line)
+    source = line.encode(errors="surrogatepass")
+    unreadable = _unreadable(source)
     if unreadable:
         return _asking(line, None, parse_error=unreadable, guarded=names_protected_place(line))
-    source = line.encode()
     if not is_parsable(source):
         return _asking(line, None, blocked=_blocked_unparsed(line), guarded=names_protected_place(line))
     parsed, plain = parse(source), scan(line)
@@ -79,11 +79,13 @@ def judge(line: str) -> Judgement:
     )
 
 
-def _unreadable(line: str) -> str:
+def _unreadable(source: bytes) -> str:
     """Why no program could be given such a text, or nothing."""
-    if "\0" in line:
+    if b"\0" in source:
         return "the line holds a NUL character"
-    if any("\ud800" <= letter <= "\udfff" for letter in line):
+    try:
+        source.decode()
+    except UnicodeDecodeError:
         return "the line is not valid text"
     return ""
 
@@ -132,7 +134,7 @@ def _part(line: str, command: Sequence[Word]) -> _Unasked | None:
     text = line[command[0].start : command[-1].end]
     if program == "git":
         form = git_form(arguments)
-        return form and _Unasked(form.command, without_filters=form.subcommand in LOOKS_AT_FILES)
+        return _Unasked(form.command, without_filters=form.subcommand in LOOKS_AT_FILES) if form is not None else None
     if program == "echo":
         return _Unasked(text)
     if program == "find":

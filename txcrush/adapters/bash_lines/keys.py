@@ -16,18 +16,18 @@ WITH_SUBCOMMANDS = frozenset(
 
 RUNNERS = frozenset(
     # what runs its arguments
-    "env nohup nice ionice timeout time xargs parallel sudo doas su setsid stdbuf strace ltrace script watch flock chroot"
-    " unshare nsenter chrt taskset runuser setpriv busybox toybox entr npx bunx pnpx uvx ssh mosh tmux screen at batch"
-    " start-stop-daemon systemd-run dbus-run-session xvfb-run sg newgrp expect socat nc ncat gdb lldb direnv mise asdf"
-    " caffeinate unbuffer faketime proot fakeroot firejail bwrap valgrind perf hyperfine"
+    "env nohup nice ionice timeout time xargs parallel sudo doas su setsid stdbuf strace ltrace script watch flock"
+    " chroot unshare nsenter chrt taskset runuser setpriv busybox toybox entr npx bunx pnpx uvx ssh mosh tmux screen at"
+    " batch start-stop-daemon systemd-run dbus-run-session xvfb-run sg newgrp expect socat nc ncat gdb lldb direnv mise"
+    " asdf caffeinate unbuffer faketime proot fakeroot firejail bwrap valgrind perf hyperfine"
     # what runs a program text
     " sh bash dash zsh ksh ash fish csh tcsh pwsh python python2 python3 pypy pypy3 perl ruby node nodejs deno php lua"
     " luajit awk gawk mawk nawk sed ed ex vi vim nvim emacs m4 bc dc sqlite3 psql mysql tclsh Rscript julia ghci irb"
-    " groovy scala osascript jshell gnuplot make-eval tsx ts-node"
+    " groovy scala osascript jshell gnuplot tsx ts-node"
     # what changes the shell that the rest of the line runs in
-    " eval . source exec command builtin export declare typeset local readonly set unset shopt hash enable alias unalias"
-    " trap bind complete compgen let read mapfile readarray getopts printf test [ [[ function coproc exit return"
-    " umask ulimit fc history".split()
+    " eval . source exec command builtin export declare typeset local readonly set unset shopt hash enable alias"
+    " unalias trap bind complete compgen let read mapfile readarray getopts printf test [ [[ function coproc exit"
+    " return umask ulimit fc history".split()
 )
 """Programs, and words of the shell, that a key would make too much of."""
 
@@ -92,12 +92,15 @@ _RUNNING_SHORT = frozenset(
     "-exec -execdir -ok -okdir -delete -fprint -fprintf -fls -toolexec -vettool -overlay".split()
 )
 _RUNNING_LETTERS: dict[str, str] = {"git": "cOxu", "tar": "IF", "rsync": "e", "make": "EfCI", "rg": "", "zip": "T"}
+_RUNNING_PREFIXES = frozenset(option[:end] for option in _RUNNING_OPTIONS for end in range(4, len(option) + 1))
+"""Long options may be abbreviated: two letters are enough to ask."""
+
 _BY_WHOLE_COMMAND = frozenset("cd pushd popd".split())
 
 
 def keys_of(line: str, plain: PlainLine | None) -> tuple[str, ...]:
     """The keys of a line: its whole text where it is not plain or one of its commands runs something else."""
-    whole = (line.strip(),)
+    whole = (line.strip(" \t\n"),)
     if plain is None:
         return whole
     keys: list[str] = []
@@ -143,5 +146,5 @@ def _runs_something(name: str, word: str) -> bool:
     if option in _RUNNING_SHORT:
         return True
     if option.startswith("--"):
-        return len(option) > len("--x") and any(risky.startswith(option) for risky in _RUNNING_OPTIONS)
+        return option in _RUNNING_PREFIXES
     return not set(_RUNNING_LETTERS.get(name, "")).isdisjoint(option[1:])

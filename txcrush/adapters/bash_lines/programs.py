@@ -24,7 +24,6 @@ _COLUMN = re.compile(
 _TERSE_PS = re.compile(r"[auxfwljrh]+")
 _PRINTED = re.compile(r"(?:\d{1,9}|\$)(?:,(?:\+?\d{1,9}|\$))?p")
 _DEVICE = re.compile(r"/|\.|[A-Za-z0-9_][A-Za-z0-9_./-]*")
-_FINISHED = re.compile(r"\d{1,2}")
 
 
 def _columns_of(given: Given, *names: str) -> list[str]:
@@ -45,12 +44,6 @@ def _shows_no_environment(given: Given) -> bool:
         return False
     alone = not given.operands and not numbers and not users
     return not given.has("e") or (alone and (not columns or not given.has(*"fFlj")))
-
-
-def _ends_by_itself(given: Given) -> bool:
-    """`top`: in batch mode, and a few times only."""
-    rounds = [value for name, value in given.options if name == "n"]
-    return given.has("b") and rounds != [] and all(_FINISHED.fullmatch(value) for value in rounds)
 
 
 def _has_pattern(given: Given) -> bool:
@@ -146,7 +139,6 @@ PROGRAMS: dict[str, Allowance] = {
     ),
     "pwd": Allowance(letters="LP"),
     "set": Allowance(),
-    "top": Allowance(letters="bcHi1", valued="no", condition=_ends_by_itself),
     "type": Allowance(letters="atpPf", operands=MANY, operand=_NAME),
     "uname": Allowance(
         letters="asnrvmpio",

@@ -105,11 +105,11 @@ def _word(line: str, start: int) -> Word | None:
 
 
 def _means_itself(bare: str, *, first: bool) -> bool:
-    """Whether no tilde, brace or history expansion can happen in it."""
+    """Whether no tilde, brace, history or (in other shells) `=program` expansion can happen in it."""
     rest = _REFLOG.sub("@", bare)
     if "{" in rest or "}" in rest or _TILDE.search(rest):
         return False
-    return not (first and rest.startswith("^"))
+    return not (first and rest.startswith(("^", "=")))
 
 
 def _starts_plainly(command: tuple[Word, ...]) -> bool:
