@@ -18,7 +18,9 @@ QUIET = {
 
 
 def environment(server: Mapping[str, str], withheld: Collection[str] = ()) -> dict[str, str]:
-    """A shell's environment from the server's, without the variables that are withheld and without our own."""
+    """A shell's environment from the server's, without the variables that are withheld, by their names or for what they
+    hold, and without our own."""
     hidden = {*STRIPPED, *withheld}
-    kept = {name: value for name, value in server.items() if name not in hidden and not name.startswith("TXCRUSH_")}
-    return {**kept, **OURS, **QUIET}
+    ours = (name for name in server if name.startswith("TXCRUSH_"))
+    kept = server.keys() - hidden - set(ours)
+    return {**{name: server[name] for name in kept if server[name] not in hidden}, **OURS, **QUIET}

@@ -16,7 +16,7 @@ from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
-from txcrush.core.provider_keys import key_names
+from txcrush.core.provider_keys import withheld
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
@@ -157,7 +157,7 @@ class Assembly:
             path=self._request.path,
             scope=edges.new_id(),
             env=pairs(self._request.env),
-            withheld=lambda: key_names(settings.config),
+            withheld=lambda: withheld(settings.config),
         )
 
     def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:

@@ -76,7 +76,7 @@ class Job:
 class Jobs:
     """The jobs of one workspace; nobody else sees them (D-24). `scope` is the mark of all that they start.
 
-    `withheld` names the variables that no command must see.
+    `withheld` gives names and values of variables that no command must see.
     """
 
     def __init__(

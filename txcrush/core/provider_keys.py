@@ -1,10 +1,10 @@
-"""Which variables hold keys of model providers: no shell or tool may see them (`contract.md` 6)."""
+"""What holds keys of model providers: no shell or tool may see it (`contract.md` 6)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from txcrush.core.catalogue import CATALOGUE
-from txcrush.model.config import Config
+from txcrush.model.config import Config, ProviderConfig
 
 _MORE_KEYS = (
     "ANTHROPIC_API_KEY",
@@ -21,11 +21,25 @@ _MORE_KEYS = (
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
-def key_names(config: Config) -> frozenset[str]:
-    """The variables that the configuration names, and the usual ones."""
-    templates = [provider.api_key for provider in config.providers.values()]
-    named = {*_named_in(templates), *_USUAL_KEYS}
-    return frozenset(named | {f"CRUSH_{name}" for name in named})
+_SHORTEST_KEY = 8
+"""What is shorter (`none`, `ollama`) stands for no key, and may be the value of any variable."""
+
+
+def withheld(config: Config) -> frozenset[str]:
+    """Names of variables: those that the providers' keys and addresses are made of, and the usual ones. And what stands
+    in the configuration itself, keys and headers (they are expanded there): a variable may hold it under any name."""
+    providers = config.providers.values()
+    named = {*_named_in(provider.api_key for provider in providers), *_USUAL_KEYS}
+    named |= _named_in(provider.base_url for provider in providers) - _ADDRESSES
+    return frozenset(named | {f"CRUSH_{name}" for name in named} | set(_literal(providers)))
+
+
+def _literal(providers: Iterable[ProviderConfig]) -> Iterator[str]:
+    """Keys, and headers whole and word by word: `Bearer KEY`."""
+    for provider in providers:
+        headers = provider.extra_headers.values()
+        values = [provider.api_key, *headers, *(word for header in headers for word in header.split())]
+        yield from (value for value in values if len(value) >= _SHORTEST_KEY and "$" not in value)
 
 
 def _named_in(templates: Iterable[str]) -> set[str]:
@@ -33,3 +47,4 @@ def _named_in(templates: Iterable[str]) -> set[str]:
 
 
 _USUAL_KEYS = frozenset((*_named_in(entry.key_template for entry in CATALOGUE), *_MORE_KEYS))
+_ADDRESSES = frozenset(_named_in(entry.endpoint for entry in CATALOGUE))

@@ -41,7 +41,8 @@ class ShellAnswer(Struct, frozen=True):
 
 class ShellCommands:
     """The commands of one workspace, whose directory is `path`. `scope` is the mark of all that they start; `env` is
-    what the workspace's client has set; `withheld` names what no command must see."""
+    what the workspace's client has set; `withheld` gives names and values of variables that no command must
+    see."""
 
     def __init__(
         self,

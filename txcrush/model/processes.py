@@ -18,9 +18,9 @@ class Program(Struct, frozen=True, kw_only=True):
 class ShellLine(Struct, frozen=True, kw_only=True):
     """A line of bash that is to be run in a directory.
 
-    `env` is laid over the environment that every line gets; `withheld` names variables that it must not see. With
-    `blocks` the programs that an agent must not run end the line. `only_parse` runs nothing: the status says whether
-    bash can read it.
+    `env` is laid over the environment that every line gets; `withheld` holds names and values of variables that it must
+    not see. With `blocks` the programs that an agent must not run end the line. `only_parse` runs nothing: the status
+    says whether bash can read it.
     """
 
     command: str

@@ -40,3 +40,7 @@ class Environment(SynchronousTestCase):
     def test_provider_keys_and_our_own_variables_are_not_there(self) -> None:
         made = environment({"OPENAI_API_KEY": "sk", "TXCRUSH_TOKEN": "t", "PATH": "/bin"}, {"OPENAI_API_KEY"})
         self.assertEqual(made.keys() - OURS.keys() - QUIET.keys(), {"PATH"})
+
+    def test_a_key_that_is_withheld_is_not_there_under_another_name(self) -> None:
+        made = environment({"MINE": "sk-literal", "PATH": "/bin"}, {"sk-literal"})
+        self.assertEqual(made.keys() - OURS.keys() - QUIET.keys(), {"PATH"})
