@@ -112,6 +112,7 @@ class Assembly:
             runs=runs,
             summaries=Summaries(equipment, runs),
             shell_commands=self._shell_commands(equipment),
+            subagents=bench.subagents,
         )
 
     def _workbench(self, sessions: Sessions, policies: Policies, subagents: SubAgents) -> Workbench:
@@ -158,6 +159,7 @@ class Assembly:
             scope=edges.new_id(),
             env=pairs(self._request.env),
             withheld=lambda: withheld(settings.config),
+            when_idle=self._when_idle,
         )
 
     def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:

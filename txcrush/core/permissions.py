@@ -204,7 +204,7 @@ class Desk:
             self._withdraw(pending)
             return
         self._pending[pending.request.id] = pending
-        pending.countdown.start()
+        pending.countdown.start_again()
 
     def _withdraw(self, pending: _Pending) -> None:
         """The asker has gone: whoever shows the request can close it. Nobody is left to wait for this write."""

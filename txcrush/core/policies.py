@@ -23,6 +23,10 @@ UNCOVERED_S = 300.0
 """What `allow` does not cover (guarded requests, questions) is refused after so long: an unattended run must not wait
 for ever unless somebody chose that."""
 
+RETRY_S = 1.0
+"""A verdict that could not be kept is passed again after so long at the earliest: a full disk is not asked all the
+time."""
+
 Due = tuple[Verdict, float]
 """A verdict, and after how many seconds it is passed."""
 
@@ -151,6 +155,11 @@ class Countdown:
         self._running = True
         self._arm(self._due())
 
+    def start_again(self) -> None:
+        """It was settled, and that could not be kept."""
+        self._running = True
+        self._arm(self._due(), RETRY_S)
+
     def adjust(self) -> None:
         """Policies have changed: where this one's has, its time begins anew."""
         due = self._due()
@@ -162,11 +171,11 @@ class Countdown:
         self._running = False
         self._arm(None)
 
-    def _arm(self, due: Due | None) -> None:
+    def _arm(self, due: Due | None, least_s: float = 0.0) -> None:
         self._armed = due
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = None if due is None else self._clock.callLater(due[1], self._expired, due[0])
+        self._timer = None if due is None else self._clock.callLater(max(due[1], least_s), self._expired, due[0])
 
     def _expired(self, verdict: Verdict) -> None:
         expiring = self._expire(verdict)

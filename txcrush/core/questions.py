@@ -182,7 +182,7 @@ class Questions:
             return
         self._waiting = {one.batch.id: one, **self._waiting} if one.put else {**self._waiting, one.batch.id: one}
         if one.shown:
-            one.countdown.start()
+            one.countdown.start_again()
 
     def _withdraw(self, one: _Waiting) -> None:
         """The asker has gone."""

@@ -7,7 +7,7 @@ change is a plain function from one state to the next: nothing can be lost betwe
 from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from txcrush.core.events import EventLog
@@ -62,6 +62,8 @@ class Sessions:
         self._sessions[session.id] = session
         try:
             await self._events.commit([PutSession(session)], [session_event(session, Change.CREATED)])
+        except CancelledError:  # nobody waits any more, and it is made all the same
+            raise
         except BaseException:
             self._sessions.pop(session.id, None)
             raise

@@ -42,7 +42,7 @@ class ShellAnswer(Struct, frozen=True):
 class ShellCommands:
     """The commands of one workspace, whose directory is `path`. `scope` is the mark of all that they start; `env` is
     what the workspace's client has set; `withheld` gives names and values of variables that no command must
-    see."""
+    see. `when_idle` is called whenever the last one has ended."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class ShellCommands:
         scope: str,
         env: Mapping[str, str],
         withheld: Callable[[], frozenset[str]],
+        when_idle: Callable[[], None],
     ) -> None:
         self._processes = processes
         self._make_program = make_program
@@ -66,6 +67,7 @@ class ShellCommands:
         self._scope = scope
         self._env = env
         self._withheld = withheld
+        self._when_idle = when_idle
         self._begun = 0
         self._running = 0
         self._is_closed = False
@@ -82,9 +84,18 @@ class ShellCommands:
         self._begun += 1
         self._running += 1
         try:
-            answer = await self._answer(self._line(command, columns))
+            return await self._kept(session_id, command, columns)
         finally:
             self._running -= 1
+            if not self._running:
+                self._when_idle()
+
+    @property
+    def any_running(self) -> bool:
+        return self._running > 0
+
+    async def _kept(self, session_id: SessionId, command: str, columns: int) -> ShellAnswer:
+        answer = await self._answer(self._line(command, columns))
         if self._is_closed:
             raise WorkspaceClosing
         if self._sessions.exists(session_id):

@@ -16,9 +16,9 @@ from txcrush.core import run_events
 from txcrush.core.agents import Agents, Crew
 from txcrush.core.endings import failed, judged
 from txcrush.core.equipment import Equipment
-from txcrush.core.observers import apart
+from txcrush.core.observers import OneShot, apart
 from txcrush.core.queue import UNTRACKED
-from txcrush.core.run import BY_USER, Cancellation, Run
+from txcrush.core.run import BY_DELETION, BY_USER, Cancellation, Run
 from txcrush.core.toolbox import Toolbox
 from txcrush.core.turn import Turn
 from txcrush.model.config import Model, SelectedModel
@@ -83,6 +83,7 @@ class SubAgents:
         self._new_id = new_id
         self._make_toolbox = make_toolbox
         self._why = why
+        self._errands: dict[SessionId, tuple[Run, OneShot[None]]] = {}
 
     async def run(self, use: ToolUse, errand: Errand) -> ToolOutput:
         """Have the errand done for the call; its last words are the result.
@@ -101,6 +102,13 @@ class SubAgents:
         if not end.text.strip():
             raise Refused(NO_TEXT)
         return ToolOutput(content=end.text)
+
+    async def empty(self, session_id: SessionId) -> None:
+        """End the errand of a session that is being deleted, and wait until it has ended; its caller goes on."""
+        if session_id in self._errands:
+            run, gone = self._errands[session_id]
+            run.cancel(BY_DELETION)
+            await gone.when()
 
     def _crew(self, errand: Errand) -> Crew:
         brain = self._agents.crew_of(errand.slot)
@@ -140,6 +148,17 @@ class SubAgents:
 
     async def _live(self, run: Run, turn: Turn, errand: Errand, caller: SessionId) -> RunEnd:
         """Do the work and write its end; whatever happens, there is one."""
+        session_id, gone = run.prompt.session_id, OneShot[None]()
+        self._errands[session_id] = run, gone
+        try:
+            end = await self._worked(run, turn, errand)
+            await self._charge(caller, session_id)
+        finally:
+            del self._errands[session_id]
+            gone.fire(None)
+        return end
+
+    async def _worked(self, run: Run, turn: Turn, errand: Errand) -> RunEnd:
         error = await run.work(turn.take())
         closing, end = judged(run, turn, error)
         end = replace(end, ended_at=int(self._clock.seconds()))
@@ -149,7 +168,6 @@ class SubAgents:
         except StorageFailed as unwritten:
             end = failed(unwritten, closing)
         run.finish(end)
-        await self._charge(caller, run.prompt.session_id)
         return end
 
     async def _charge(self, caller: SessionId, child: SessionId) -> None:

@@ -1,7 +1,8 @@
 """The workspaces that the server hosts: one project directory each (`protocol.md` 4, `contract.md` 2).
 
-A workspace is kept by the claims of its clients and by its runs. It closes when the last claim is gone and no run is
-accepted, queued or active, however long nobody watches one.
+A workspace is kept by the claims of its clients, by its runs and by the commands that somebody waits for. It closes
+when the last claim is gone, no run is accepted, queued or active, however long nobody watches one, and no command
+runs.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
 from txcrush.core.shell_commands import ShellCommands
 from txcrush.core.skills import Skills
+from txcrush.core.subagents import SubAgents
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
 from txcrush.core.transcript import Transcript
@@ -40,7 +42,7 @@ from txcrush.model.errors import (
     WorkspaceNotFound,
 )
 from txcrush.model.events import Change, Event, EventKind
-from txcrush.model.ids import ClientId, WorkspaceId
+from txcrush.model.ids import ClientId, SessionId, WorkspaceId
 from txcrush.ports import Clock, NewId, Store
 
 CHANNELS_DIFFER = (
@@ -89,6 +91,7 @@ class Workspace:
         runs: Runs,
         summaries: Summaries,
         shell_commands: ShellCommands,
+        subagents: SubAgents,
     ) -> None:
         self.id = workspace_id
         self.key = key
@@ -112,11 +115,12 @@ class Workspace:
         self.runs = runs
         self.summaries = summaries
         self.shell_commands = shell_commands
+        self._subagents = subagents
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing keeps it open."""
-        return self.claims.is_empty and not self.runs.any_live
+        return self.claims.is_empty and not self.runs.any_live and not self.shell_commands.any_running
 
     def open_frames(self) -> list[Frame]:
         """What waits for an answer, for a reader who has come just now: the requests and batches, ids and all, that
@@ -125,16 +129,36 @@ class Workspace:
         batches = [Event(EventKind.QUESTION_BATCH_REQUEST, Change.CREATED, one) for one in self.questions.shown()]
         return self.events.again([*requests, *batches])
 
+    async def delete_session(self, session_id: SessionId) -> None:
+        """Cancel what runs in the session, wait for its end, then delete it (`agent.md` H-30). Raises
+        `SessionNotFound`."""
+        self.sessions.get(session_id)
+        await self.runs.empty(session_id)
+        await self._subagents.empty(session_id)
+        await self.sessions.delete(session_id)
+        self.permissions.forget(session_id)
+
     async def close(self) -> None:
-        """End the runs, then the streams, then the store, in this order; nothing in it is lost."""
+        """End the runs, then the streams, then the store, in this order; nothing in it is lost. What fails on the way
+        is raised at the end: a store that stayed open would keep everybody from the directory."""
         self.permissions.stop()
         self.questions.stop()
         self.claims.stop()
         self.titles.stop()
+        try:
+            await self._end_work()
+        finally:
+            await self._close_store()
+
+    async def _end_work(self) -> None:
         shell_commands = Deferred.fromCoroutine(self.shell_commands.close())
-        await self.runs.stop()
-        await self._kit.close()
-        await shell_commands
+        try:
+            await self.runs.stop()
+            await self._kit.close()
+        finally:
+            await shell_commands
+
+    async def _close_store(self) -> None:
         self.transcript.flush()
         await self.events.when_drained()
         self.events.end()

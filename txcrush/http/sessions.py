@@ -46,12 +46,8 @@ class SessionRoutes:
 
     @route("DELETE", SESSION)
     async def delete(self, call: Call) -> Reply:
-        """Cancel what runs in the session, wait for its end, then delete (`agent.md` H-30)."""
-        workspace = self._workspaces.get(call.workspace_id)
-        workspace.sessions.get(call.session_id)
-        await workspace.runs.empty(call.session_id)
-        await workspace.sessions.delete(call.session_id)
-        workspace.permissions.forget(call.session_id)
+        """Answered when what ran in the session has ended."""
+        await self._workspaces.get(call.workspace_id).delete_session(call.session_id)
         return OK
 
     @route("GET", f"{SESSION}/messages")

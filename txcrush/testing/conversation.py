@@ -111,11 +111,7 @@ class Conversation:
 
     def delete(self) -> "Deferred[None]":
         """Delete the session, as the route does."""
-        return Deferred.fromCoroutine(self._delete())
-
-    async def _delete(self) -> None:
-        await self.workspace.runs.empty(self.session_id)
-        await self.workspace.sessions.delete(self.session_id)
+        return Deferred.fromCoroutine(self.workspace.delete_session(self.session_id))
 
 
 def line_of(message: Message) -> str:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from tests.unit.core.test_permissions import ALICE, BOB, DeskCase
-from txcrush.core.policies import UNCOVERED_S
+from txcrush.core.policies import RETRY_S, UNCOVERED_S
 from txcrush.model.desk import Settlement, Unanswered, parse_unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import SessionId
@@ -65,6 +65,16 @@ class Waiting(PolicyCase):
         self.assertTrue(now(self.ask()))
         self.assertEqual(self.heard(), ["c1 asked", "c1 granted"])
         self.assertEqual(self.outcomes()[-1], ("c1", "granted", "policy"))
+
+    def test_what_could_not_be_kept_is_tried_again_after_a_pause(self) -> None:
+        asked = self.ask()
+        self.set("allow")
+        self.talk.store.fail_next(StorageFailed("disk full"))
+        for _ in range(3):
+            self.clock.advance(0)
+        self.assertFalse(asked.called)
+        self.clock.advance(RETRY_S)
+        self.assertTrue(now(asked))
 
     def test_allow_with_seconds_leaves_time_for_an_answer(self) -> None:
         self.set("allow:5")

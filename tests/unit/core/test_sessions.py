@@ -1,6 +1,6 @@
 """Sessions: one writer, every change published, nothing lost between a read and a save."""
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.model.errors import SessionNotFound, StorageFailed
@@ -139,3 +139,14 @@ class Changing(SessionsCase):
         now(self.talk.stop())
         later = self.talk.restarted(Harness(stores=self.harness.stores))
         self.assertEqual(later.workspace.sessions.get(self.talk.session_id), before)
+
+
+class GivingUp(SessionsCase):
+    def test_a_session_that_is_being_made_is_made_also_when_nobody_waits_any_more(self) -> None:
+        self.talk.store.hold()
+        creating = Deferred.fromCoroutine(self.sessions.create("B", session_id=SessionId("b")))
+        creating.cancel()
+        self.failureResultOf(creating, CancelledError)
+        self.talk.store.release()
+        self.assertEqual(self.sessions.get(SessionId("b")).title, "B")
+        self.assertEqual(self.told()[-1], ("created", "B"))

@@ -184,6 +184,29 @@ class Cancelling(SubAgentCase):
         self.assertTrue(self.talk.is_busy)
         self.assertEqual(self.provider.cancelled, [])
 
+    def test_h_30_deleting_the_childs_session_ends_the_errand_and_the_caller_goes_on(self) -> None:
+        self.send()
+        self.provider.add("half ", Hang())
+        self.provider.add("done")
+        self.talk.prompt("where is it?")
+        child = self.children[0].id
+        now(self.talk.workspace.delete_session(child))
+        self.assertEqual(len(self.provider.cancelled), 1)
+        self.assertEqual(self.children, [])
+        self.assertEqual(self.results(), ["tool: c0 Failed to generate response: context canceled"])
+        self.assertEqual(self.talk.lines()[-1], "assistant: done [end_turn]")
+
+    def test_what_a_deleted_child_cost_is_added_to_the_caller_all_the_same(self) -> None:
+        self.send()
+        self.provider.add(Call("v1", "view"), usage=Usage(input=100_000, output=0, total=100_000))
+        self.provider.add(Hang())
+        self.provider.add("done")
+        self.talk.prompt("where is it?")
+        self.view.answer("v1", "text")
+        before = self.talk.workspace.sessions.get(self.talk.session_id).cost
+        now(self.talk.workspace.delete_session(self.children[0].id))
+        self.assertGreater(self.talk.workspace.sessions.get(self.talk.session_id).cost, before + 0.09)
+
     def test_a_stop_of_the_server_ends_the_child_as_the_caller(self) -> None:
         self.send()
         self.provider.add("half ", Hang())

@@ -1,8 +1,9 @@
 """Which directories are open, who keeps them so, and what happens when two want the same at once."""
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.core.workbench import Kit
 from txcrush.core.workspaces import CHANNELS_DIFFER, Workspace
 from txcrush.model.errors import (
     BadRequest,
@@ -92,6 +93,18 @@ class StayingOpen(WorkspacesCase):
         talk.store.release()
         self.assertFalse(self.is_open(talk.workspace))
         self.assertEqual([one["text"] for one in talk.completions()], ["a"])
+
+    def test_a_command_of_a_client_keeps_it_open_until_its_answer_is_kept(self) -> None:
+        talk = Conversation(self.harness)
+        running = Deferred.fromCoroutine(talk.workspace.shell_commands.run(talk.session_id, "make"))
+        self.leave(talk.workspace)
+        self.assertTrue(self.is_open(talk.workspace))
+        talk.store.hold()
+        self.harness.processes.children[0].write(b"made").exit()
+        self.assertTrue(self.is_open(talk.workspace))
+        talk.store.release()
+        self.assertEqual(self.successResultOf(running).output, "made")
+        self.assertFalse(self.is_open(talk.workspace))
 
     def test_a_prompt_that_could_not_be_kept_does_not_keep_it_open(self) -> None:
         talk = Conversation(self.harness)
@@ -272,6 +285,14 @@ class Stopping(WorkspacesCase):
         for talk in talks:
             self.assertTrue(talk.listener.ended)
             self.assertEqual(len(talk.completions()), 1)
+
+    def test_whatever_fails_while_it_closes_its_streams_and_its_store_are_closed(self) -> None:
+        talk = Conversation(self.harness)
+        self.patch(talk.workspace, "_kit", Kit((), lambda: fail(ValueError("no tool of ours"))))
+        now(talk.stop())
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertTrue(talk.listener.ended)
+        self.failureResultOf(talk.store.sessions(), StorageFailed)
 
     def test_no_timer_is_left(self) -> None:
         talk = Conversation(self.harness)

@@ -12,6 +12,7 @@ from txcrush.adapters.tools import specs
 from txcrush.adapters.tools.web_fetch import LARGEST_SHOWN, saved_page
 from txcrush.adapters.web import WebFailed
 from txcrush.core.instructions import fetch_prompt, page_request, saved_page_request, search_request
+from txcrush.core.observers import ended
 from txcrush.core.subagents import Errand
 from txcrush.core.workbench import Workbench
 from txcrush.model.errors import Refused
@@ -74,11 +75,13 @@ class AgenticFetch:
                 raise Refused(problem)
         if not await self._bench.permissions.ask(self._ask(use, wanted)):
             return denied()
-        directory = await self._in_thread(_made, self._bench.data_dir)
+        made: list[str] = []
         try:
-            return await self._bench.subagents.run(use, await self._errand(wanted, directory))
+            await ended(self._in_thread(lambda: made.append(_made(self._bench.data_dir))))
+            return await self._bench.subagents.run(use, await self._errand(wanted, made[0]))
         finally:
-            self._in_thread(shutil.rmtree, directory, ignore_errors=True)
+            for directory in made:
+                self._in_thread(shutil.rmtree, directory, ignore_errors=True)
 
     def _ask(self, use: ToolUse, wanted: Arguments) -> Ask:
         url = {"url": wanted.url} if wanted.url else {}
@@ -110,7 +113,7 @@ class AgenticFetch:
             page = await self._fetched_page(wanted.url)
             if len(page.encode("utf-8", "replace")) <= LARGEST_SHOWN:
                 return page_request(wanted.prompt, wanted.url, page)
-            saved = await self._in_thread(saved_page, directory, page)
+            saved = await ended(self._in_thread(saved_page, directory, page))
         except (WebFailed, OSError) as error:
             raise Refused(f"Failed to fetch URL: {error}") from error
         return saved_page_request(wanted.prompt, wanted.url, saved)

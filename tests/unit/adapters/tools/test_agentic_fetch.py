@@ -1,6 +1,7 @@
 """The `agentic_fetch` tool: asks, fetches, sends another agent, and tidies up."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -26,6 +27,7 @@ class AgenticFetchCase(SynchronousTestCase):
         self.page: Deferred[str] = succeed("the page")
         self.view = ScriptedTool("view")
         self.directories: list[str] = []
+        self.slow: list[Callable[[], None]] = []
         self.harness = Harness(tools=self.tools)
         self.provider = self.harness.provider
         self.home = self.mktemp()
@@ -38,6 +40,16 @@ class AgenticFetchCase(SynchronousTestCase):
     def fetchers(self, directory: str) -> tuple[Tool, ...]:
         self.directories.append(directory)
         return (self.view,)
+
+    def slowly(self, function: Any, *arguments: Any, **named: Any) -> "Deferred[Any]":
+        """The thread works when the test says so, whoever waits for it."""
+        answer: Deferred[Any] = Deferred()
+
+        def work() -> None:
+            answer.callback(function(*arguments, **named))
+
+        self.slow.append(work)
+        return answer
 
     def in_thread(self, function: Any, *arguments: Any, **named: Any) -> "Deferred[Any]":
         return maybeDeferred(function, *arguments, **named)
@@ -133,3 +145,14 @@ class Errands(AgenticFetchCase):
         child = next(one for one in now(self.talk.store.sessions()) if one.parent_session_id)
         self.assertFalse(self.talk.workspace.permissions.policies.skips(child.id))
         self.talk.cancel()
+
+    def test_a_directory_that_is_made_when_the_call_is_cancelled_is_removed(self) -> None:
+        self.ask()
+        tool: Any = self.talk.workspace._kit.tools[0]
+        self.patch(tool, "_in_thread", self.slowly)
+        self.answer()
+        self.talk.cancel()
+        self.patch(tool, "_in_thread", self.in_thread)
+        self.slow[0]()
+        self.assertFalse(self.talk.is_busy)
+        self.assertEqual(os.listdir(os.path.join(self.home, ".crush")), [])
