@@ -1,6 +1,5 @@
 """The channel on real sockets: Unix sockets in a directory of our own, TCP and TLS on loopback."""
 
-import datetime
 import errno
 import json
 import os
@@ -37,6 +36,7 @@ from txcrush.http.site import CrushSite
 from txcrush.http.unixsocket import listen_unix, peer_uid
 from txcrush.model.errors import ListenFailed
 from txcrush.model.settings import ServerSettings
+from txcrush.testing.certificates import pem
 
 CLOSE = b"Connection: close\r\n\r\n"
 GET = b"GET /v1/health HTTP/1.1\r\nHost: api.crush.localhost\r\n"
@@ -416,27 +416,10 @@ async def test_ports_that_were_opened_are_closed_when_a_later_one_fails(listen: 
     assert len(ports.addresses) == 2
 
 
-def write_certificate(path: Path) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
-    certificate = builder.sign(key, hashes.SHA256())
-    form = serialization.PrivateFormat.PKCS8
-    pem = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-    path.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
-
-
 @pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")  # Twisted's own
 @pytest_twisted.ensureDeferred
 async def test_a_tls_port_answers_and_refuses_like_any_other(listen: Listen, short_path: Path) -> None:
-    write_certificate(short_path / "k.pem")
+    (short_path / "k.pem").write_bytes(b"".join(pem("localhost")))
     ports = await listen(f"ssl:0:interface=127.0.0.1:privateKey={short_path}/k.pem")
     (address,) = ports.addresses
     assert address.startswith("https://127.0.0.1:")

@@ -1,19 +1,14 @@
 """Requests through a proxy of the environment, plain and in a tunnel, against a tiny real proxy on the loopback."""
 
-import datetime
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import Certificate, PrivateCertificate
 from twisted.internet.task import Clock
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
@@ -21,6 +16,7 @@ from txcrush.adapters.providers import ProviderBuilder
 from txcrush.model.config import ProviderConfig
 from txcrush.model.errors import ProviderError
 from txcrush.model.providers import ModelReply, ModelRequest, UserTurn
+from txcrush.testing.certificates import certificate
 from txcrush.testing.model_server import ModelServer
 from txcrush.testing.recording_sink import RecordingSink
 
@@ -101,35 +97,11 @@ class TinyProxy(Factory):
             upstream.transport.write(tunnel.head)
 
 
-def certificate() -> tuple[PrivateCertificate, Certificate]:
-    """A certificate for the host, and its own root."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return PrivateCertificate.loadPEM(pem + private), Certificate.loadPEM(pem)
-
-
 class Rig:
     """A server, a proxy before it, and a builder whose environment names the proxy."""
 
     def __init__(self, secure: bool, user: str = "") -> None:
-        own, root = certificate()
+        own, root = certificate(HOST)
         self.scheme = "https" if secure else "http"
         self.server = ModelServer.listen(reactor, tls=own.options() if secure else None)
         self.proxy = TinyProxy(self.server)

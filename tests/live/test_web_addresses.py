@@ -1,19 +1,14 @@
 """Promise 68: the web tools reach public addresses only. Names are the test's, sockets are real and end at one server
 on the loopback, which counts who connects."""
 
-import datetime
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import Certificate, PrivateCertificate
 from twisted.internet.task import Clock
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
@@ -23,6 +18,7 @@ from txcrush.model.errors import Refused
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import ToolCall
 from txcrush.model.tools import ToolUse
+from txcrush.testing.certificates import certificate
 from txcrush.testing.model_server import Exchange, ModelServer
 from txcrush.testing.routed_reactor import RoutedReactor
 from txcrush.testing.scripted_desk import ScriptedDesk
@@ -243,30 +239,6 @@ async def test_a_proxy_that_cannot_be_used_is_a_failure(rig: Rig) -> None:
 
 
 # -- over TLS --
-
-
-def certificate(host: str) -> tuple[PrivateCertificate, Certificate]:
-    """A certificate for the host, and its own root."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return PrivateCertificate.loadPEM(pem + private), Certificate.loadPEM(pem)
 
 
 @pytest_twisted.async_yield_fixture

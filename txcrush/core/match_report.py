@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-import wcwidth
-
+from txcrush.core.cells import beginning
 from txcrush.model.searches import FileMatches
 
 MAX_CELLS = 500
 """A line is shown up to this display width."""
 
 _ELLIPSIS = "..."
-_WIDEST = 2
-"""Cells that one character takes at most."""
 
 
 def first(files: Sequence[FileMatches], limit: int) -> list[FileMatches]:
@@ -38,14 +35,4 @@ def report(files: Sequence[FileMatches]) -> Iterator[str]:
 
 def cut(text: str, cells: int) -> str:
     """The text, no wider than so many cells: what is too long ends in three dots. Control characters take no room."""
-    if len(text) * _WIDEST <= cells:
-        return text
-    taken, fitting, at = 0, 0, 0
-    for grapheme in wcwidth.iter_graphemes(text):
-        taken += wcwidth.width(grapheme, control_codes="ignore")
-        at += len(grapheme)
-        if taken > cells:
-            return text[:fitting] + _ELLIPSIS
-        if taken <= cells - len(_ELLIPSIS):
-            fitting = at
-    return text
+    return text if beginning(text, cells) == text else beginning(text, cells - len(_ELLIPSIS)) + _ELLIPSIS

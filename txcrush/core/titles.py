@@ -1,7 +1,6 @@
 """Naming a session after the first words that the user says in it (`agent.md` 5.1)."""
 
 import re
-import unicodedata
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -10,6 +9,7 @@ from twisted.python.failure import Failure
 from txcrush.core import retries, usage
 from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import bare_request, system_turns
+from txcrush.core.cells import beginning
 from txcrush.core.instructions import TITLE, title_request
 from txcrush.core.sessions import Sessions
 from txcrush.model.errors import CrushError, StorageFailed
@@ -57,24 +57,9 @@ def clean(answer: str) -> str:
 def from_prompt(prompt: str) -> str:
     """A title made of the prompt itself: one line of at most 50 columns, the last an ellipsis where it was cut."""
     text = " ".join(prompt.splitlines()).strip()
-    if len(_fitting(text, MAX_WIDTH)) == len(text):
+    if beginning(text, MAX_WIDTH) == text:
         return text or UNTITLED
-    return _fitting(text, MAX_WIDTH - 1) + "…"
-
-
-def _fitting(text: str, width: int) -> str:
-    """The longest beginning of the text that takes at most so many columns."""
-    for index, char in enumerate(text):
-        width -= _columns(char)
-        if width < 0:
-            return text[:index]
-    return text
-
-
-def _columns(char: str) -> int:
-    if unicodedata.category(char) in ("Mn", "Me", "Cf", "Cc"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return beginning(text, MAX_WIDTH - 1) + "…"
 
 
 class Titles:

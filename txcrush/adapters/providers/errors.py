@@ -49,7 +49,7 @@ NETWORK_ERRORS = (
 
 def network_error(error: BaseException) -> ProviderError:
     """A retryable error; the title names the kind of failure, the text what the system said."""
-    cause = _cause(error)
+    cause = cause_of(error)
     title, text = _kind(cause)
     detail = str(cause) or type(cause).__name__
     return ProviderError(f"{text}: {detail}" if detail else text, title=title, retryable=True)
@@ -70,7 +70,7 @@ def redact(error: ProviderError, secrets: Iterable[str]) -> ProviderError:
     return error
 
 
-def _cause(error: BaseException) -> BaseException:
+def cause_of(error: BaseException) -> BaseException:
     """The first reason inside Twisted's wrappers."""
     for _ in range(4):
         reasons = getattr(error, "reasons", None)

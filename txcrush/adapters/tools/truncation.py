@@ -2,9 +2,10 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
 
 import wcwidth
+
+from txcrush.core.cells import beginning, graphemes, width
 
 LIMIT_CELLS = 30_000
 HALF_CELLS = LIMIT_CELLS // 2
@@ -82,20 +83,20 @@ class _Rich:
                 kept.append(text)
             elif room >= 0:
                 fits = cells <= room
-                kept.append(text if fits else _until(text, room))
+                kept.append(text if fits else beginning(text, room))
                 room = room - cells if fits else -1
         return "".join(kept)
 
     def last(self) -> str:
         """From the first grapheme whose end lies in the last half; of what comes before the escape sequences."""
         skip = self.cells - HALF_CELLS
-        kept, width = list[str](), 0
+        kept, before = list[str](), 0
         for text, cells, is_escape in self._tokens:
-            if is_escape or width > skip:
+            if is_escape or before > skip:
                 kept.append(text)
-            elif width + cells > skip:
-                kept.append(_beyond(text, skip - width))
-            width += cells
+            elif before + cells > skip:
+                kept.append(_beyond(text, skip - before))
+            before += cells
         return "".join(kept)
 
 
@@ -104,34 +105,16 @@ def _token(found: re.Match[str]) -> Token:
     if kind == "ascii":
         return text, len(text), False
     if kind == "other":
-        width = wcwidth.wcswidth(text)
-        return text, width if width >= 0 else sum(map(_width, wcwidth.iter_graphemes(text))), False
+        cells = wcwidth.wcswidth(text)
+        return text, cells if cells >= 0 else sum(map(width, graphemes(text))), False
     return text, 0, kind == "escape"
-
-
-def _until(text: str, cells: int) -> str:
-    kept = list[str]()
-    for grapheme in _graphemes(text):
-        cells -= _width(grapheme)
-        if cells < 0:
-            break
-        kept.append(grapheme)
-    return "".join(kept)
 
 
 def _beyond(text: str, cells: int) -> str:
     skipped = 0
-    for grapheme in _graphemes(text):
-        cells -= _width(grapheme)
+    for grapheme in graphemes(text):
+        cells -= width(grapheme)
         if cells < 0:
             break
         skipped += len(grapheme)
     return text[skipped:]
-
-
-def _graphemes(text: str) -> Iterable[str]:
-    return text if text.isascii() else wcwidth.iter_graphemes(text)
-
-
-def _width(grapheme: str) -> int:
-    return max(0, wcwidth.wcswidth(grapheme))

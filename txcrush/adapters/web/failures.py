@@ -13,6 +13,8 @@ from twisted.internet.error import (
 from twisted.internet.error import TimeoutError as ConnectTimedOut
 from twisted.python.failure import Failure
 
+from txcrush.adapters.providers.errors import cause_of
+
 T = TypeVar("T")
 
 
@@ -26,7 +28,7 @@ class AddressRefused(WebFailed):
 
 def told(error: BaseException) -> WebFailed:
     """What Twisted raised for a connection that failed, as one line."""
-    cause = _cause(error)
+    cause = cause_of(error)
     detail = str(cause) or type(cause).__name__
     return WebFailed(f"{_kind(cause)}: {detail}")
 
@@ -49,17 +51,6 @@ def faithful(work: Deferred[T]) -> Deferred[T]:
 
     work.addBoth(tell)
     return asker
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The first reason inside Twisted's wrappers."""
-    for _ in range(4):
-        reasons = getattr(error, "reasons", None)
-        inner = reasons[0].value if reasons and isinstance(reasons[0], Failure) else None
-        if inner is None:
-            break
-        error = inner
-    return error
 
 
 def _kind(cause: BaseException) -> str:
