@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from txcrush.model.desk import Answerer, Settler
 from txcrush.model.permissions import Verdict
 from txcrush.testing.conversation import now
 
 from .file_world import FileWorld
 
+ME = Answerer(Settler.CLIENT, "11111111-1111-4111-8111-111111111111")
 GUARDED = [
     "crush.json",
     "sub/.crushrc",
@@ -34,7 +36,7 @@ CALLS: dict[str, dict[str, object]] = {
 @pytest.fixture
 def world(tmp_path: Path) -> FileWorld:
     world = FileWorld(tmp_path, own_desk=True)
-    world.talk.workspace.permissions.skip = True
+    now(world.talk.workspace.permissions.policies.switch(True, ME))
     (world.root / ".git").mkdir()
     (world.root / "hooked").symlink_to(".git")
     (world.root / "innocent.json").symlink_to("crush.json")
@@ -49,14 +51,14 @@ def test_promise_48_it_is_asked_for_although_requests_are_skipped(world: FileWor
     (request,) = desk.pending()
     assert not done.called
     assert not os.path.exists(world.root / name)
-    now(desk.answer(request.id, Verdict.DENY))
+    now(desk.answer(request.id, Verdict.DENY, ME))
     assert (done.result.stop_turn, os.path.exists(world.root / name)) == (True, False)
 
 
 def test_promise_48_a_grant_for_the_session_is_for_nothing_guarded(world: FileWorld) -> None:
     desk = world.talk.workspace.permissions
     first = world.start("write", file_path=".git/config", content="x")
-    now(desk.answer(desk.pending()[0].id, Verdict.ALLOW_SESSION))
+    now(desk.answer(desk.pending()[0].id, Verdict.ALLOW_SESSION, ME))
     assert not first.result.is_error
     world.start("write", file_path=".git/hooks/pre-commit", content="x")
     assert len(desk.pending()) == 1
