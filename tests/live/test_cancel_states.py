@@ -604,3 +604,20 @@ async def test_a_call_that_the_token_limit_cuts_off_does_not_run(stage: Stage, w
     assert [result["is_error"] for result in await check_results(stage.scene)] == [True]
     assert stage.scene.bob.of("permission_request") == []
     await stage.scene.goes_on()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@bounded
+async def test_a_provider_that_breaks_off_in_a_call_leaves_a_session_that_goes_on(stage: Stage, wire: str) -> None:
+    await stage.scene.choose(wire)
+    held = stage.scene.prompt()
+    voice = await stage.scene.asked()
+    voice.begin()
+    voice.call("c1", "bash", '{"description":"d","command":"touch ran"}')
+    voice.open_call("c2", "view", '{"file')
+    stage.scene.model.requests[-1].chunk(b"data: no event\n\n")
+    assert (await held).status == 500
+    assert len(await check_results(stage.scene)) == 2
+    await stage.scene.goes_on()
+    assert stage.scene.ends(stage.scene.bob) == ["failed", "done", "done"]
+    assert not stage.file("ran").exists()
