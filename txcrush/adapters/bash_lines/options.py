@@ -21,10 +21,6 @@ class Given(Struct, frozen=True):
 Condition = Callable[[Given], bool]
 
 
-def anything_goes(given: Given) -> bool:
-    return True
-
-
 class Allowance(Struct, frozen=True):
     """What one program, or one subcommand, may be told.
 
@@ -44,7 +40,7 @@ class Allowance(Struct, frozen=True):
     numeric: bool = False
     operands: int = 0
     operand: re.Pattern[str] = re.compile(r".*", re.DOTALL)
-    condition: Condition = anything_goes
+    condition: Condition | None = None
     reads: bool = False
     patterns: int = 0
     """Leading operands that are patterns and no paths."""
@@ -81,7 +77,7 @@ def given_to(allowance: Allowance, arguments: Sequence[str]) -> Given | None:
 
 
 def _fits(allowance: Allowance, given: Given) -> bool:
-    if len(given.operands) > allowance.operands or not allowance.condition(given):
+    if len(given.operands) > allowance.operands or (allowance.condition and not allowance.condition(given)):
         return False
     if not all(allowance.operand.fullmatch(word) for word in given.operands):
         return False
