@@ -54,7 +54,7 @@ mkdir -p src docs tests build
 for name in README.md Makefile package.json pyproject.toml src/app.py src/main.c docs/guide.md tests/test_app.py \\
   notes.txt
 do
-  printf 'one\\ntwo TODO\\nthree\\n' > $name
+  printf 'one\\ntwo\\nthree\\n' > $name
 done
 git add .
 git commit -q -m first
@@ -120,7 +120,6 @@ GIT_LINES = sorted(
         "git diff",
         "git log",
         "git show",
-        "git blame README.md",
         "git branch",
         "git tag",
         "git log -p -3",
@@ -131,7 +130,7 @@ GIT_LINES = sorted(
         "git diff HEAD~1 HEAD",
         "git diff --cached",
         "git blame README.md",
-        "git grep TODO",
+        "git grep two",
         "git ls-files -m",
         "git ls-files -o",
         "git describe --always",

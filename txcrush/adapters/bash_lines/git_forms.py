@@ -35,6 +35,7 @@ _FORCED: dict[str, tuple[str, ...]] = {
     "show": ("--no-ext-diff", "--no-textconv"),
     "status": ("--ignore-submodules=dirty",),
 }
+_FIRST_PATH = {"diff": 0, "grep": 1}
 LOOKS_AT_FILES = frozenset(("blame", "diff", "grep", "ls-files", "status"))
 """The forms that compare files with the index, for which git runs the configured content filters."""
 
@@ -49,10 +50,12 @@ repository's choice, so that no fixed setting reaches them, and a name with `=` 
 
 
 class GitForm(Struct, frozen=True):
-    """A form that may run: its subcommand, and the command with what is forced."""
+    """A form that may run: its subcommand, the command with what is forced, and what it may read outside git's own
+    objects: outside a repository `diff` and `grep` take their operands for files."""
 
     subcommand: str
     command: str
+    reads: tuple[str, ...] = ()
 
 
 _REVISION = re.compile(r"[A-Za-z0-9_./@^~{}:+=,%*?!()\[\] -]+")
@@ -86,7 +89,7 @@ def _shows_address(given: Given) -> bool:
 
 
 def _is_one_of(*forms: tuple[str, ...]) -> Allowance:
-    return Allowance(operands=MANY, condition=lambda given: given.operands in forms)
+    return Allowance(operands=MANY, in_order=True, condition=lambda given: given.operands in forms)
 
 
 _LIST = ("l", "list", "contains", "no-contains", "merged", "no-merged", "points-at")
@@ -149,6 +152,7 @@ _FORMS: dict[str, Allowance] = {
         operands=1,
         operand=_KEY,
         condition=_gets,
+        in_order=True,
     ),
     "describe": Allowance(
         flags=named("tags always all long first-parent exact-match contains"),
@@ -205,8 +209,12 @@ _FORMS: dict[str, Allowance] = {
     "merge-base": Allowance(
         letters="a", flags=named("all octopus is-ancestor"), operands=MANY, operand=_REVISION, condition=_stays
     ),
-    "reflog": Allowance(numeric=True, operands=1, condition=lambda given: given.operands in ((), ("show",))),
-    "remote": Allowance(letters="v", flags=named("verbose"), operands=2, operand=_REMOTE, condition=_shows_address),
+    "reflog": Allowance(
+        numeric=True, operands=1, in_order=True, condition=lambda given: given.operands in ((), ("show",))
+    ),
+    "remote": Allowance(
+        letters="v", flags=named("verbose"), operands=2, operand=_REMOTE, condition=_shows_address, in_order=True
+    ),
     "rev-list": Allowance(
         valued="n",
         numeric=True,
@@ -273,8 +281,10 @@ def git_form(words: Sequence[str]) -> GitForm | None:
         return None
     subcommand, arguments = rest[0], rest[1:]
     allowance = _FORMS.get(subcommand)
-    if allowance is None or given_to(allowance, arguments) is None:
+    given = given_to(allowance, arguments) if allowance else None
+    if given is None:
         return None
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
     forced = ["git", "--no-pager", *settings, subcommand, *_FORCED.get(subcommand, ()), *arguments]
-    return GitForm(subcommand, f"{_ENVIRONMENT} {shlex.join(forced)}")
+    reads = given.operands[_FIRST_PATH[subcommand] :] if subcommand in _FIRST_PATH else ()
+    return GitForm(subcommand, f"{_ENVIRONMENT} {shlex.join(forced)}", reads)

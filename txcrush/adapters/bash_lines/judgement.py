@@ -130,7 +130,7 @@ def _part(line: str, command: Sequence[Word]) -> _Unasked | None:
     text = line[command[0].start : command[-1].end]
     if program == "git":
         form = git_form(arguments)
-        return _Unasked(form.command, (), form.subcommand in LOOKS_AT_FILES) if form else None
+        return _Unasked(form.command, form.reads, form.subcommand in LOOKS_AT_FILES) if form else None
     if program == "echo":
         return _Unasked(text)
     if program == "find":

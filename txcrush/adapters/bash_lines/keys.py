@@ -97,8 +97,11 @@ _BY_WHOLE_COMMAND = named("cd pushd popd")
 
 
 def keys_of(line: str, plain: PlainLine | None) -> tuple[str, ...]:
-    """The keys of a line: its whole text where it is not plain or one of its commands runs something else."""
-    whole = (line.strip(),)
+    """The keys of a line: its whole text where it is not plain or one of its commands runs something else.
+
+    Not a character is taken off the text: `git push` with a no-break space behind it must not become `git push`.
+    """
+    whole = (line,)
     if plain is None:
         return whole
     keys: list[str] = []

@@ -91,6 +91,7 @@ PROGRAMS: dict[str, Allowance] = {
         maybe_value=named("iso-8601"),
         operands=1,
         operand=_MOMENT,
+        in_order=True,
     ),
     "df": Allowance(
         letters="hHkTialmP",
@@ -134,7 +135,7 @@ PROGRAMS: dict[str, Allowance] = {
         condition=_shows_no_environment,
     ),
     "pwd": Allowance(letters="LP"),
-    "set": Allowance(),
+    "set": Allowance(in_order=True),
     "type": Allowance(letters="atpPf", operands=MANY, operand=_NAME),
     "uname": Allowance(
         letters="asnrvmpio",
@@ -214,6 +215,7 @@ PROGRAMS: dict[str, Allowance] = {
         valued="fsw",
         flags=named("count repeated unique ignore-case"),
         operands=1,
+        in_order=True,
         reads=True,
     ),
     "wc": Allowance(letters="lwcmL", flags=named("lines words bytes chars max-line-length"), operands=MANY, reads=True),
