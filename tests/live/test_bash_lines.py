@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -50,8 +51,11 @@ git init -q -b main .
 git config user.name A
 git config user.email a@b.example
 mkdir -p src docs tests build
-for name in README.md Makefile package.json pyproject.toml src/app.py src/main.c docs/guide.md tests/test_app.py notes.txt
-do printf 'one\\ntwo note\\nthree\\n' > $name; done
+for name in README.md Makefile package.json pyproject.toml src/app.py src/main.c docs/guide.md tests/test_app.py \\
+  notes.txt
+do
+  printf 'one\\ntwo\\nthree\\n' > $name
+done
 git add .
 git commit -q -m first
 git tag v1
@@ -106,162 +110,89 @@ def test_lines_with_what_is_forced_on_them_say_what_they_would_have_said(reposit
         assert (forced.returncode, forced.stdout, forced.stderr) == (0, plain.stdout, b""), line
 
 
-# Each attack: shell commands that make the repository hostile. `$EVIL` is a program that makes the
-# marker and hands its input on, `$QUIT` one that makes the marker and fails.
-ATTACKS = {
-    "fsmonitor": 'git config core.fsmonitor "$EVIL"',
-    "pager": 'git config core.pager "$EVIL"; git config pager.log "$EVIL"; git config pager.status "$EVIL"'
-    '; git config pager.diff "$EVIL"; git config pager.branch "$EVIL"',
-    "external diff": 'git config diff.external "$EVIL"',
-    "diff driver": 'git config diff.evil.command "$EVIL"; echo "* diff=evil" > .gitattributes',
-    "textconv": 'git config diff.evil.textconv "$EVIL"; echo "* diff=evil" > .git/info/attributes',
-    "clean filter": 'git config filter.evil.clean "$EVIL"; git config filter.evil.required true'
-    '; echo "* filter=evil" > .git/info/attributes; touch README.md src/app.py',
-    "filter process": 'git config filter.evil.process "$EVIL"; echo "* filter=evil" > .gitattributes; touch README.md',
-    "filter with an equals sign": 'git config "filter.e=vil.clean" "$EVIL"; echo "* filter=e=vil" > .git/info/attributes'
-    "; touch README.md",
-    "filter by include": 'printf "[filter \\"evil\\"]\\n\\tclean = %s\\n" "$EVIL" > .git/more; git config include.path more'
-    '; echo "* filter=evil" > .git/info/attributes; touch README.md',
-    "index hook": 'mkdir -p .git/hooks; cp "$EVIL" .git/hooks/post-index-change; touch README.md',
-    "hooks path": 'mkdir .git/h; cp "$EVIL" .git/h/post-index-change; git config core.hooksPath .git/h; touch README.md',
-    "aliases": 'for name in status log diff show branch; do git config alias.$name "!$EVIL"; done',
-    "signature": 'git config log.showSignature true; git config gpg.program "$EVIL"; git config gpg.openpgp.program "$EVIL"'
-    '; $SIGNED; git config format.pretty "%H %G? %GS"',
-    "ssh signature": 'git config log.showSignature true; git config gpg.ssh.program "$EVIL"'
-    '; git config gpg.ssh.allowedSignersFile README.md; $SIGNED_BY_SSH; git config format.pretty "%G?"',
-    "lazy fetch by a local path": "git config extensions.partialClone origin; git config core.repositoryFormatVersion 1"
-    '; git config remote.origin.promisor true; git config remote.origin.url "$PWD"'
-    '; git config remote.origin.uploadpack "$QUIT"; $LOSE',
-    "lazy fetch by ext": "git config extensions.partialClone origin; git config core.repositoryFormatVersion 1"
-    '; git config remote.origin.promisor true; git config remote.origin.url "ext::$QUIT"'
-    "; git config protocol.ext.allow always; $LOSE",
-    "lazy fetch by ssh": "git config extensions.partialClone origin; git config core.repositoryFormatVersion 1"
-    '; git config remote.origin.promisor true; git config remote.origin.url "ssh://nowhere.invalid/x"'
-    '; git config core.sshCommand "$QUIT"; $LOSE',
-    "submodule": "$SUBMODULE",
-    "submodule summary": "$SUBMODULE; git config status.submoduleSummary true; git config diff.submodule diff"
-    "; git config submodule.recurse true; git config submodule.sub.ignore none",
-    "embedded bare repository": "$BARE",
-    "untracked cache": "git config core.untrackedCache true; git config core.splitIndex true; touch README.md",
-    "editor and others": 'git config core.editor "$EVIL"; git config sequence.editor "$EVIL"; git config core.askPass "$EVIL"'
-    '; git config credential.helper "$EVIL"; git config core.alternateRefsCommand "$EVIL"'
-    '; git config column.ui always; git config core.gitProxy "$EVIL"; git config help.autocorrect immediate'
-    '; git config interactive.diffFilter "$EVIL"; git config man.evil.cmd "$EVIL"',
-}
+ATTACKS_TEXT = (CORPORA / "hostile_git.sh").read_text()
+ATTACKS = {attack: falls for falls, attack in re.findall(r"^# falls: ?(.*)\n(\w+)\(\)", ATTACKS_TEXT, re.MULTILINE)}
 
-PARTS = """
-SIGNED='commit_signed gpgsig'
-SIGNED_BY_SSH='commit_signed_by_ssh'
-commit_with() { git commit-tree HEAD^{tree} -p HEAD -m signed > .git/c && git cat-file commit "$(cat .git/c)" > .git/raw
-  awk -v kind="$1" 'NR == FNR { sig = sig (NR > 1 ? "\\n " : "") $0; next }
-    /^$/ && !done { print "gpgsig " sig; done = 1 } { print }' .git/sig .git/raw > .git/signed
-  git update-ref HEAD "$(git hash-object -t commit -w .git/signed)"; rm .git/c .git/sig .git/raw .git/signed; }
-commit_signed() { printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nabcd\\n-----END PGP SIGNATURE-----\\n' > .git/sig; commit_with; }
-commit_signed_by_ssh() { printf -- '-----BEGIN SSH SIGNATURE-----\\nabcd\\n-----END SSH SIGNATURE-----\\n' > .git/sig
-  commit_with; }
-lose() { old=$(git rev-parse HEAD~1:README.md); rm -f ".git/objects/${old:0:2}/${old:2}"; }
-LOSE=lose
-submodule() { git init -q sub; git -C sub -c user.name=A -c user.email=a@b commit -q --allow-empty -m x
-  echo a > sub/a; git -C sub add a; git -C sub -c user.name=A -c user.email=a@b commit -q -m y
-  git -c protocol.file.allow=always submodule -q add ./sub sub 2>/dev/null || git add sub
-  git -c user.name=A -c user.email=a@b commit -q -m sub
-  git -C sub config core.fsmonitor "$EVIL"; git -C sub config filter.evil.clean "$EVIL"
-  git -C sub config diff.external "$EVIL"; echo '* filter=evil' > sub/.git/info/attributes; echo b >> sub/a
-  git -C sub -c core.fsmonitor=false -c filter.evil.clean= -c user.name=A -c user.email=a@b commit -q -m z --allow-empty; }
-SUBMODULE=submodule
-bare() { mkdir inner; git clone -q --bare . inner/repo; mv inner/repo/* inner/; rmdir inner/repo
-  git -C inner config core.fsmonitor "$EVIL"; git -C inner config core.bare false
-  git -C inner config core.worktree ..; }
-BARE=bare
-"""
+GIT_LINES = sorted(
+    {
+        *{line.split()[1]: line for line in ORDINARY if line.startswith("git ") and judge(line).runs_unasked}.values(),
+        "git status",
+        "git diff",
+        "git log",
+        "git show",
+        "git branch",
+        "git tag",
+        "git log -p -3",
+        "git log --stat -5",
+        "git show HEAD~1:README.md",
+        "git show -p HEAD",
+        "git diff HEAD~1",
+        "git diff HEAD~1 HEAD",
+        "git diff --cached",
+        "git blame README.md",
+        "git grep two",
+        "git ls-files -m",
+        "git ls-files -o",
+        "git describe --always",
+        "git stash list",
+        "git reflog -3",
+        "git branch -vv",
+        "git shortlog -sn HEAD",
+        "git rev-list --count HEAD",
+        "git cat-file -p HEAD~1:README.md",
+    }
+)
 
-GIT_LINES = [
-    *(line for line in ORDINARY if line.startswith("git ") and judge(line).runs_unasked),
-    "git log -p -3",
-    "git log --stat -5",
-    "git show HEAD~1:README.md",
-    "git show -p HEAD",
-    "git diff HEAD~1",
-    "git diff HEAD~1 HEAD",
-    "git diff --cached",
-    "git blame README.md",
-    "git grep note",
-    "git ls-files -m",
-    "git ls-files -o",
-    "git describe --always",
-    "git stash list",
-    "git reflog -3",
-    "git branch -vv",
-    "git shortlog -sn HEAD",
-    "git rev-list --count HEAD",
-    "git cat-file -p HEAD~1:README.md",
-]
+
+class Hostile:
+    """A repository that was made hostile, and the marker that must not appear."""
+
+    def __init__(self, repository: Path, home: Path, programs: Path) -> None:
+        self.repository, self.home, self.marker = repository, home, programs / "marker"
+        self._programs = {
+            "EVIL": self._program(programs / "evil", "cat"),
+            "QUIT": self._program(programs / "quit", "exit 1"),
+        }
+
+    def _program(self, path: Path, ending: str) -> str:
+        path.write_text(f"#!/bin/sh\ntouch {shlex.quote(str(self.marker))}\n{ending}\n")
+        path.chmod(0o755)
+        return shlex.quote(str(path))
+
+    def attack(self, name: str) -> None:
+        programs = "\n".join(f"{variable}={path}" for variable, path in self._programs.items())
+        run(f"{programs}\n{ATTACKS_TEXT}\n{name}", self.repository, self.home)
+        self.marker.unlink(missing_ok=True)
+
+    def falls_for(self, line: str) -> bool:
+        inner = self.repository / "inner"
+        run(line, inner if inner.exists() else self.repository, self.home)
+        fell = self.marker.exists()
+        self.marker.unlink(missing_ok=True)
+        return fell
 
 
 @pytest.fixture
-def hostile(repository: Path, home: Path, tmp_path: Path) -> tuple[Path, Path, str]:
-    """A repository, the marker that must never appear, and the shell text that defines the attacks' words."""
-    marker = tmp_path / "marker"
-    evil = tmp_path / "evil"
-    evil.write_text(f"#!/bin/sh\ntouch {shlex.quote(str(marker))}\ncat\n")
-    quits = tmp_path / "quits"
-    quits.write_text(f"#!/bin/sh\ntouch {shlex.quote(str(marker))}\nexit 1\n")
-    for program in (evil, quits):
-        program.chmod(0o755)
-    return repository, marker, f"EVIL={shlex.quote(str(evil))}\nQUIT={shlex.quote(str(quits))}\n{PARTS}\n"
+def hostile(repository: Path, home: Path, tmp_path: Path) -> Hostile:
+    return Hostile(repository, home, tmp_path)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_promise_45_a_hostile_repository_runs_nothing(attack: str, hostile: tuple[Path, Path, str], home: Path) -> None:
-    repository, marker, words = hostile
-    run(words + ATTACKS[attack], repository, home)
-    marker.unlink(missing_ok=True)
-    where = repository / "inner" if (repository / "inner").exists() else repository
-    before = snapshot(repository)
-    fired = []
-    for line in dict.fromkeys(GIT_LINES):
-        judged = judge(line)
-        assert judged.runs_unasked, line
-        run(judged.command, where, home)
-        if marker.exists():
-            fired.append(line)
-            marker.unlink()
-    assert fired == []
-    assert snapshot(repository) == before
+def test_promise_45_a_hostile_repository_runs_nothing(attack: str, hostile: Hostile) -> None:
+    hostile.attack(attack)
+    before = snapshot(hostile.repository)
+    assert [line for line in GIT_LINES if hostile.falls_for(judge(line).command)] == []
+    assert snapshot(hostile.repository) == before
 
 
-BITES = {
-    "fsmonitor": "git status",
-    "external diff": "git diff",
-    "diff driver": "git diff",
-    "textconv": "git blame README.md",
-    "clean filter": "git status",
-    "filter process": "git status",
-    "filter with an equals sign": "git status",
-    "filter by include": "git status",
-    "index hook": "git status",
-    "hooks path": "git status",
-    "signature": "git log",
-    "ssh signature": "git log",
-    "lazy fetch by a local path": "git log -p",
-    "lazy fetch by ext": "git log -p",
-    "lazy fetch by ssh": "git log -p",
-    "submodule": "git status",
-    "submodule summary": "git diff",
-    "embedded bare repository": "git status",
-}
+def test_every_line_that_is_tried_on_hostile_repositories_runs_unasked() -> None:
+    assert [line for line in GIT_LINES if not judge(line).runs_unasked] == []
 
 
-@pytest.mark.parametrize("attack", BITES)
-def test_the_attacks_do_work_on_a_git_that_nothing_is_forced_on(
-    attack: str, hostile: tuple[Path, Path, str], home: Path
-) -> None:
-    repository, marker, words = hostile
-    run(words + ATTACKS[attack], repository, home)
-    marker.unlink(missing_ok=True)
-    where = repository / "inner" if (repository / "inner").exists() else repository
-    run(BITES[attack], where, home)
-    assert marker.exists()
+@pytest.mark.parametrize("attack", [attack for attack, falls in ATTACKS.items() if falls])
+def test_the_attacks_do_work_on_a_git_that_nothing_is_forced_on(attack: str, hostile: Hostile) -> None:
+    hostile.attack(attack)
+    assert hostile.falls_for(ATTACKS[attack])
 
 
 PROCESS_LISTS = (

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from txcrush.adapters.bash_lines.wordlists import listed
+
 
 class Shape(Struct, frozen=True):
     """Arguments that are refused: the first words, and flags that must stand somewhere."""
@@ -17,16 +19,14 @@ class Shape(Struct, frozen=True):
     flags: tuple[str, ...] = ()
 
 
-BANNED_NAMES: tuple[str, ...] = tuple(
-    """
+BANNED_NAMES: tuple[str, ...] = listed("""
     alias aria2c axel chrome curl curlie firefox http-prompt httpie links lynx nc safari scp ssh telnet w3m wget xh
     doas su sudo
     apk apt apt-cache apt-get dnf dpkg emerge home-manager makepkg opkg pacman paru pkg pkg_add pkg_delete portage rpm
     yay yum zypper
     at batch chkconfig crontab fdisk mkfs mount parted service systemctl umount
     firewall-cmd ifconfig ip iptables netstat pfctl route ufw
-    """.split()
-)
+    """)
 
 BANNED_SHAPES: tuple[Shape, ...] = (
     Shape("apk", ("add",)),

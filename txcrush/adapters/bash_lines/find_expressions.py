@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 
 from txcrush.adapters.bash_lines.options import stays_inside
+from txcrush.adapters.bash_lines.wordlists import named
 
-_ALONE = frozenset("! ( ) -a -and -o -or -not -print -print0 -prune -empty -depth -xdev -mount -daystart -ls".split())
-_WITH_TEXT = frozenset("-name -iname -path -ipath -wholename -iwholename -regex -iregex -user -group".split())
+_ALONE = named("! ( ) -a -and -o -or -not -print -print0 -prune -empty -depth -xdev -mount -daystart -ls")
+_WITH_TEXT = named("-name -iname -path -ipath -wholename -iwholename -regex -iregex -user -group")
 _WITH_WORD = {
     "-type": re.compile(r"[bcdpflsD](?:,[bcdpflsD])*"),
     "-perm": re.compile(r"[-/]?[0-7]{1,4}"),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from txcrush.adapters.bash_lines.options import MANY, Allowance, Given, given_to, stays_inside
+from txcrush.adapters.bash_lines.wordlists import named
 
 _ENVIRONMENT = "GIT_PAGER=cat GIT_OPTIONAL_LOCKS=0 GIT_NO_LAZY_FETCH=1 GIT_ALLOW_PROTOCOL=none"
 _SETTINGS = (
@@ -34,6 +35,7 @@ _FORCED: dict[str, tuple[str, ...]] = {
     "show": ("--no-ext-diff", "--no-textconv"),
     "status": ("--ignore-submodules=dirty",),
 }
+_FIRST_PATH = {"diff": 0, "grep": 1}
 LOOKS_AT_FILES = frozenset(("blame", "diff", "grep", "ls-files", "status"))
 """The forms that compare files with the index, for which git runs the configured content filters."""
 
@@ -48,14 +50,12 @@ repository's choice, so that no fixed setting reaches them, and a name with `=` 
 
 
 class GitForm(Struct, frozen=True):
-    """A form that may run: its subcommand, and the command with what is forced."""
+    """A form that may run: its subcommand, the command with what is forced, and what it may read outside git's own
+    objects: outside a repository `diff` and `grep` take their operands for files."""
 
     subcommand: str
     command: str
-
-
-def _long(names: str) -> frozenset[str]:
-    return frozenset(names.split())
+    reads: tuple[str, ...] = ()
 
 
 _REVISION = re.compile(r"[A-Za-z0-9_./@^~{}:+=,%*?!()\[\] -]+")
@@ -89,7 +89,7 @@ def _shows_address(given: Given) -> bool:
 
 
 def _is_one_of(*forms: tuple[str, ...]) -> Allowance:
-    return Allowance(operands=MANY, condition=lambda given: given.operands in forms)
+    return Allowance(operands=MANY, in_order=True, condition=lambda given: given.operands in forms)
 
 
 _LIST = ("l", "list", "contains", "no-contains", "merged", "no-merged", "points-at")
@@ -114,9 +114,9 @@ _LOG = Allowance(
     valued="nSGUL",
     attached="MC",
     numeric=True,
-    flags=_long(f"{_SHAPE} {_WALK}"),
-    with_value=_long(f"{_SHAPE_VALUE} {_WALK_VALUE}"),
-    maybe_value=_long(f"{_SHAPE_MAYBE} {_WALK_MAYBE}"),
+    flags=named(f"{_SHAPE} {_WALK}"),
+    with_value=named(f"{_SHAPE_VALUE} {_WALK_VALUE}"),
+    maybe_value=named(f"{_SHAPE_MAYBE} {_WALK_MAYBE}"),
     operands=MANY,
     operand=_REVISION,
     condition=_stays,
@@ -128,18 +128,18 @@ _FORMS: dict[str, Allowance] = {
         letters="wslefnct",
         valued="L",
         attached="MC",
-        flags=_long("show-email show-name show-number porcelain line-porcelain root"),
-        with_value=_long("date since"),
-        maybe_value=_long("abbrev"),
+        flags=named("show-email show-name show-number porcelain line-porcelain root"),
+        with_value=named("date since"),
+        maybe_value=named("abbrev"),
         operands=3,
         operand=_REVISION,
         condition=_stays,
     ),
     "branch": Allowance(
         letters="arv",
-        flags=_long("all remotes list verbose show-current no-color ignore-case"),
-        with_value=_long(_LISTING),
-        maybe_value=_long("color merged no-merged abbrev"),
+        flags=named("all remotes list verbose show-current no-color ignore-case"),
+        with_value=named(_LISTING),
+        maybe_value=named("color merged no-merged abbrev"),
         operands=MANY,
         operand=_REVISION,
         condition=_lists,
@@ -147,16 +147,17 @@ _FORMS: dict[str, Allowance] = {
     "cat-file": Allowance(letters="ptes", operands=2, operand=_REVISION, condition=_stays),
     "config": Allowance(
         letters="lz",
-        flags=_long("get get-all get-regexp list local global system show-origin show-scope name-only null includes"),
-        with_value=_long("type"),
+        flags=named("get get-all get-regexp list local global system show-origin show-scope name-only null includes"),
+        with_value=named("type"),
         operands=1,
         operand=_KEY,
         condition=_gets,
+        in_order=True,
     ),
     "describe": Allowance(
-        flags=_long("tags always all long first-parent exact-match contains"),
-        with_value=_long("match exclude candidates"),
-        maybe_value=_long("abbrev"),
+        flags=named("tags always all long first-parent exact-match contains"),
+        with_value=named("match exclude candidates"),
+        maybe_value=named("abbrev"),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
@@ -165,9 +166,9 @@ _FORMS: dict[str, Allowance] = {
         letters="pqsuwbzR",
         valued="SGU",
         attached="MC",
-        flags=_long(f"{_SHAPE} cached staged merge-base"),
-        with_value=_long(_SHAPE_VALUE),
-        maybe_value=_long(_SHAPE_MAYBE),
+        flags=named(f"{_SHAPE} cached staged merge-base"),
+        with_value=named(_SHAPE_VALUE),
+        maybe_value=named(_SHAPE_MAYBE),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
@@ -175,13 +176,13 @@ _FORMS: dict[str, Allowance] = {
     "grep": Allowance(
         letters="inlcvwEFGPhHIqLop",
         valued="mABC",
-        flags=_long(
+        flags=named(
             "ignore-case line-number files-with-matches name-only files-without-match count invert-match word-regexp"
             " extended-regexp fixed-strings basic-regexp perl-regexp cached untracked heading break show-function"
             " function-context only-matching"
         ),
-        with_value=_long("max-depth max-count"),
-        maybe_value=_long("color"),
+        with_value=named("max-depth max-count"),
+        maybe_value=named("color"),
         operands=MANY,
         condition=lambda given: len(given.operands) >= 1 and all(stays_inside(one) for one in given.operands[1:]),
     ),
@@ -189,64 +190,68 @@ _FORMS: dict[str, Allowance] = {
     "ls-files": Allowance(
         letters="cdmosutz",
         valued="x",
-        flags=_long(
+        flags=named(
             "cached deleted modified others stage unmerged exclude-standard full-name error-unmatch directory eol"
         ),
-        with_value=_long("exclude"),
+        with_value=named("exclude"),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
     ),
     "ls-tree": Allowance(
         letters="rdtlz",
-        flags=_long("name-only name-status long full-name full-tree"),
-        maybe_value=_long("abbrev"),
+        flags=named("name-only name-status long full-name full-tree"),
+        maybe_value=named("abbrev"),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
     ),
     "merge-base": Allowance(
-        letters="a", flags=_long("all octopus is-ancestor"), operands=MANY, operand=_REVISION, condition=_stays
+        letters="a", flags=named("all octopus is-ancestor"), operands=MANY, operand=_REVISION, condition=_stays
     ),
-    "reflog": Allowance(numeric=True, operands=1, condition=lambda given: given.operands in ((), ("show",))),
-    "remote": Allowance(letters="v", flags=_long("verbose"), operands=2, operand=_REMOTE, condition=_shows_address),
+    "reflog": Allowance(
+        numeric=True, operands=1, in_order=True, condition=lambda given: given.operands in ((), ("show",))
+    ),
+    "remote": Allowance(
+        letters="v", flags=named("verbose"), operands=2, operand=_REMOTE, condition=_shows_address, in_order=True
+    ),
     "rev-list": Allowance(
         valued="n",
         numeric=True,
-        flags=_long("count all branches tags remotes merges no-merges first-parent reverse left-right oneline"),
-        with_value=_long("max-count since until after before author"),
+        flags=named("count all branches tags remotes merges no-merges first-parent reverse left-right oneline"),
+        with_value=named("max-count since until after before author"),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
     ),
     "rev-parse": Allowance(
         letters="q",
-        flags=_long(
+        flags=named(
             "show-toplevel git-dir git-common-dir absolute-git-dir is-inside-work-tree is-inside-git-dir"
             " is-bare-repository show-prefix show-cdup verify quiet symbolic symbolic-full-name all branches tags"
             " remotes"
         ),
-        maybe_value=_long("abbrev-ref short"),
+        maybe_value=named("abbrev-ref short"),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
     ),
     "shortlog": Allowance(
         letters="sne",
-        flags=_long("summary numbered email no-merges merges all"),
-        with_value=_long("since until after before author"),
+        flags=named("summary numbered email no-merges merges all"),
+        with_value=named("since until after before author"),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
     ),
     "show": _LOG,
-    "show-ref": Allowance(letters="d", flags=_long("head heads tags dereference"), operands=0),
+    "show-ref": Allowance(letters="d", flags=named("head heads tags dereference"), operands=0),
     "stash": _is_one_of(("list",)),
     "status": Allowance(
         letters="sbz",
         attached="u",
-        flags=_long("short branch show-stash long ahead-behind no-ahead-behind null no-renames"),
-        maybe_value=_long("porcelain untracked-files ignored column find-renames"),
+        flags=named("short branch show-stash long ahead-behind no-ahead-behind null no-renames"),
+        maybe_value=named("porcelain untracked-files ignored column find-renames"),
         operands=MANY,
         operand=_REVISION,
         condition=_stays,
@@ -254,9 +259,9 @@ _FORMS: dict[str, Allowance] = {
     "tag": Allowance(
         letters="l",
         attached="n",
-        flags=_long("list no-color ignore-case"),
-        with_value=_long(_LISTING),
-        maybe_value=_long("color merged no-merged"),
+        flags=named("list no-color ignore-case"),
+        with_value=named(_LISTING),
+        maybe_value=named("color merged no-merged"),
         operands=MANY,
         operand=_REVISION,
         condition=_lists,
@@ -276,8 +281,10 @@ def git_form(words: Sequence[str]) -> GitForm | None:
         return None
     subcommand, arguments = rest[0], rest[1:]
     allowance = _FORMS.get(subcommand)
-    if allowance is None or given_to(allowance, arguments) is None:
+    given = given_to(allowance, arguments) if allowance else None
+    if given is None:
         return None
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
     forced = ["git", "--no-pager", *settings, subcommand, *_FORCED.get(subcommand, ()), *arguments]
-    return GitForm(subcommand, f"{_ENVIRONMENT} {shlex.join(forced)}")
+    reads = given.operands[_FIRST_PATH[subcommand] :] if subcommand in _FIRST_PATH else ()
+    return GitForm(subcommand, f"{_ENVIRONMENT} {shlex.join(forced)}", reads)

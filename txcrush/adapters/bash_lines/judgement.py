@@ -24,6 +24,7 @@ from txcrush.adapters.bash_lines.protected_places import changes_git_config, nam
 from txcrush.adapters.bash_lines.scanning import PlainLine, Word, scan
 
 _PRINTABLE = re.compile(r"[\t\x20-\x7e]*")
+_HALF = re.compile("[\ud800-\udfff]")
 _BEHIND = re.compile(
     r"\b(?:command|exec|builtin)\s+(?:-\S+\s+)*(" + "|".join(map(re.escape, BANNED_NAMES)) + r")(?![\w-])"
 )
@@ -61,13 +62,12 @@ class _Unasked(Struct, frozen=True):
 
 def judge(line: str) -> Judgement:
     """The judgement of a line; below 1 ms for an ordinary one, at most about 100 ms for one made to be slow."""
-    source = line.encode(errors="surrogatepass")
-    unreadable = _unreadable(source)
+    unreadable = _unreadable(line)
     if unreadable:
         return _asking(line, None, parse_error=unreadable, guarded=names_protected_place(line))
-    if not is_parsable(source):
+    if not is_parsable(line):
         return _asking(line, None, blocked=_blocked_unparsed(line), guarded=names_protected_place(line))
-    parsed, plain = parse(source), scan(line)
+    parsed, plain = parse(line), scan(line)
     if plain is not None and (parts := _unasked(line, parsed, plain)):
         return _running(line, plain, parts)
     return _asking(
@@ -79,15 +79,11 @@ def judge(line: str) -> Judgement:
     )
 
 
-def _unreadable(source: bytes) -> str:
+def _unreadable(line: str) -> str:
     """Why no program could be given such a text, or nothing."""
-    if b"\0" in source:
+    if "\0" in line:
         return "the line holds a NUL character"
-    try:
-        source.decode()
-    except UnicodeDecodeError:
-        return "the line is not valid text"
-    return ""
+    return "the line is not valid text" if _HALF.search(line) else ""
 
 
 def _asking(
@@ -134,7 +130,7 @@ def _part(line: str, command: Sequence[Word]) -> _Unasked | None:
     text = line[command[0].start : command[-1].end]
     if program == "git":
         form = git_form(arguments)
-        return _Unasked(form.command, without_filters=form.subcommand in LOOKS_AT_FILES) if form is not None else None
+        return _Unasked(form.command, form.reads, form.subcommand in LOOKS_AT_FILES) if form else None
     if program == "echo":
         return _Unasked(text)
     if program == "find":

@@ -7,19 +7,19 @@ whatever runs, or can be told to run, something of the caller's choice is rememb
 from collections.abc import Sequence
 
 from txcrush.adapters.bash_lines.scanning import PlainLine
+from txcrush.adapters.bash_lines.wordlists import named
 
-WITH_SUBCOMMANDS = frozenset(
+WITH_SUBCOMMANDS = named(
     "git gh npm pnpm yarn bun pip pip3 pipx uv poetry cargo rustup go docker podman kubectl helm terraform brew gem"
-    " bundle composer dotnet gradle mvn nx turbo systemctl hg svn jj conda mamba".split()
+    " bundle composer dotnet gradle mvn nx turbo systemctl hg svn jj conda mamba"
 )
 """Programs whose first word says what they do; the key has both."""
 
-RUNNERS = frozenset(
-    # what runs its arguments
+RUNNERS = named(  # what runs its arguments
     "env nohup nice ionice timeout time xargs parallel sudo doas su setsid stdbuf strace ltrace script watch flock"
-    " chroot unshare nsenter chrt taskset runuser setpriv busybox toybox entr npx bunx pnpx uvx ssh mosh tmux screen at"
-    " batch start-stop-daemon systemd-run dbus-run-session xvfb-run sg newgrp expect socat nc ncat gdb lldb direnv mise"
-    " asdf caffeinate unbuffer faketime proot fakeroot firejail bwrap valgrind perf hyperfine"
+    " chroot unshare nsenter chrt taskset runuser setpriv busybox toybox entr npx bunx pnpx uvx ssh mosh tmux screen"
+    " at batch start-stop-daemon systemd-run dbus-run-session xvfb-run sg newgrp expect socat nc ncat gdb lldb direnv"
+    " mise asdf caffeinate unbuffer faketime proot fakeroot firejail bwrap valgrind perf hyperfine"
     # what runs a program text
     " sh bash dash zsh ksh ash fish csh tcsh pwsh python python2 python3 pypy pypy3 perl ruby node nodejs deno php lua"
     " luajit awk gawk mawk nawk sed ed ex vi vim nvim emacs m4 bc dc sqlite3 psql mysql tclsh Rscript julia ghci irb"
@@ -27,34 +27,34 @@ RUNNERS = frozenset(
     # what changes the shell that the rest of the line runs in
     " eval . source exec command builtin export declare typeset local readonly set unset shopt hash enable alias"
     " unalias trap bind complete compgen let read mapfile readarray getopts printf test [ [[ function coproc exit"
-    " return umask ulimit fc history".split()
+    " return umask ulimit fc history"
 )
 """Programs, and words of the shell, that a key would make too much of."""
 
-_GIT_RUNNERS = frozenset(
-    "config bisect submodule difftool mergetool filter-branch rebase hook help daemon instaweb send-email for-each-repo"
-    " maintenance remote-ext credential web--browse gui citool p4 svn archive var".split()
+_GIT_RUNNERS = named(
+    "config bisect submodule difftool mergetool filter-branch rebase hook help daemon instaweb send-email"
+    " for-each-repo maintenance remote-ext credential web--browse gui citool p4 svn archive var"
 )
 _RUNNING_SUBCOMMANDS: dict[str, frozenset[str]] = {
     "git": _GIT_RUNNERS,
-    "npm": frozenset("exec x explore config set".split()),
-    "pnpm": frozenset("exec dlx config".split()),
-    "yarn": frozenset("exec dlx node config".split()),
-    "bun": frozenset("x exec run".split()),
+    "npm": named("exec x explore config set"),
+    "pnpm": named("exec dlx config"),
+    "yarn": named("exec dlx node config"),
+    "bun": named("x exec run"),
     "pip": frozenset(("config",)),
     "pip3": frozenset(("config",)),
     "pipx": frozenset(("run",)),
-    "uv": frozenset("run tool x".split()),
-    "poetry": frozenset("run config".split()),
-    "bundle": frozenset("exec config".split()),
-    "go": frozenset("run env generate tool".split()),
-    "docker": frozenset("run exec compose".split()),
-    "podman": frozenset("run exec".split()),
-    "kubectl": frozenset("exec run debug".split()),
-    "conda": frozenset("run config".split()),
-    "mamba": frozenset("run config".split()),
-    "gh": frozenset("alias extension config api".split()),
-    "composer": frozenset("exec config".split()),
+    "uv": named("run tool x"),
+    "poetry": named("run config"),
+    "bundle": named("exec config"),
+    "go": named("run env generate tool"),
+    "docker": named("run exec compose"),
+    "podman": named("run exec"),
+    "kubectl": named("exec run debug"),
+    "conda": named("run config"),
+    "mamba": named("run config"),
+    "gh": named("alias extension config api"),
+    "composer": named("exec config"),
 }
 _RUNNING_OPTIONS = (
     "--exec",
@@ -88,19 +88,20 @@ _RUNNING_OPTIONS = (
     "--init-script",
     "--build-option",
 )
-_RUNNING_SHORT = frozenset(
-    "-exec -execdir -ok -okdir -delete -fprint -fprintf -fls -toolexec -vettool -overlay".split()
-)
+_RUNNING_SHORT = named("-exec -execdir -ok -okdir -delete -fprint -fprintf -fls -toolexec -vettool -overlay")
 _RUNNING_LETTERS: dict[str, str] = {"git": "cOxu", "tar": "IF", "rsync": "e", "make": "EfCI", "rg": "", "zip": "T"}
 _RUNNING_PREFIXES = frozenset(option[:end] for option in _RUNNING_OPTIONS for end in range(4, len(option) + 1))
 """Long options may be abbreviated: two letters are enough to ask."""
 
-_BY_WHOLE_COMMAND = frozenset("cd pushd popd".split())
+_BY_WHOLE_COMMAND = named("cd pushd popd")
 
 
 def keys_of(line: str, plain: PlainLine | None) -> tuple[str, ...]:
-    """The keys of a line: its whole text where it is not plain or one of its commands runs something else."""
-    whole = (line.strip(" \t\n"),)
+    """The keys of a line: its whole text where it is not plain or one of its commands runs something else.
+
+    Not a character is taken off the text: `git push` with a no-break space behind it must not become `git push`.
+    """
+    whole = (line,)
     if plain is None:
         return whole
     keys: list[str] = []

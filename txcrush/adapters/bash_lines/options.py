@@ -8,21 +8,16 @@ from msgspec import Struct
 
 class Given(Struct, frozen=True):
     """Arguments that an allow list lets pass: the options' names as written (`n`, `max-depth`), with their values, and
-    the operands. `ended` says how many operands stood before a `--`."""
+    the operands."""
 
     options: tuple[tuple[str, str], ...]
     operands: tuple[str, ...]
-    ended: int
 
     def has(self, *names: str) -> bool:
         return any(name in names for name, _ in self.options)
 
 
 Condition = Callable[[Given], bool]
-
-
-def anything_goes(given: Given) -> bool:
-    return True
 
 
 class Allowance(Struct, frozen=True):
@@ -44,8 +39,10 @@ class Allowance(Struct, frozen=True):
     numeric: bool = False
     operands: int = 0
     operand: re.Pattern[str] = re.compile(r".*", re.DOTALL)
-    condition: Condition = anything_goes
+    condition: Condition | None = None
     reads: bool = False
+    in_order: bool = False
+    """Options behind an operand, and `--`, ask: where the program takes them for operands, they would be written."""
     patterns: int = 0
     """Leading operands that are patterns and no paths."""
 
@@ -64,24 +61,26 @@ def given_to(allowance: Allowance, arguments: Sequence[str]) -> Given | None:
     options: list[tuple[str, str]] = []
     operands: list[str] = []
     rest = list(arguments)
-    ended = -1
+    ended = False
     while rest:
         word = rest.pop(0)
-        if ended >= 0 or not word.startswith("-"):
+        if ended or not word.startswith("-"):
             operands.append(word)
+        elif allowance.in_order and (operands or word == "--"):
+            return None
         elif word == "--":
-            ended = len(operands)
+            ended = True
         else:
             taken = _long(allowance, word, rest) if word.startswith("--") else _short(allowance, word, rest)
             if taken is None:
                 return None
             options.extend(taken)
-    given = Given(tuple(options), tuple(operands), len(operands) if ended < 0 else ended)
+    given = Given(tuple(options), tuple(operands))
     return given if _fits(allowance, given) else None
 
 
 def _fits(allowance: Allowance, given: Given) -> bool:
-    if len(given.operands) > allowance.operands or not allowance.condition(given):
+    if len(given.operands) > allowance.operands or (allowance.condition and not allowance.condition(given)):
         return False
     if not all(allowance.operand.fullmatch(word) for word in given.operands):
         return False

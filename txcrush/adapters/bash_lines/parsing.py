@@ -11,33 +11,37 @@ from txcrush.adapters.bash_lines.scanning import PlainLine
 
 _LANGUAGE = Language(tree_sitter_bash.language())
 _LITERAL = frozenset({"word", "number", "raw_string", "string", "concatenation"})
-_QUOTED = {"raw_string": "'", "string": '"'}
 _SHOWN = 30
 """Characters of the offending text in an error."""
 
-MOST_BYTES = 16 * 1024
-_MOST = ((b"|", 200), (b"(", 200), (b"<<", 100))
+MOST_CHARACTERS = 16 * 1024
+_MOST = (("|", 200), ("(", 200), ("<<", 100))
 """The parser's time grows with the square of these, and worse: 30,000 pipes take 154 seconds. Within the bounds a line
 takes at most about 50 ms, an ordinary one far below 1 ms."""
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _EXTENDED_GLOB = re.compile(r"[?*+@!]\(")
 
 
 class Parsed(Struct, frozen=True):
-    """A line and its tree."""
+    """A line and its tree; positions in the tree count characters."""
 
     tree: Tree
-    source: bytes
+    line: str
 
 
-def parse(source: bytes) -> Parsed:
-    """The tree of a line in UTF-8. A parser is made for each line, as tree-sitter's are not for two threads."""
-    return Parsed(Parser(_LANGUAGE).parse(source), source)
+def parse(line: str) -> Parsed:
+    """The tree of a line. A parser is made for each, as tree-sitter's are not for two threads.
+
+    The grammar's scanner reads beyond a table, and the process dies, on some characters beyond ASCII (tried: `{` and
+    then one beyond U+FFFF). All of them are letters to bash, so the parser is shown a letter for each.
+    """
+    return Parsed(Parser(_LANGUAGE).parse(_BEYOND_ASCII.sub("X", line).encode()), line)
 
 
-def is_parsable(source: bytes) -> bool:
+def is_parsable(line: str) -> bool:
     """Whether the parser can be asked at all: the line is not longer, nor deeper, than it deals with in time."""
-    return len(source) <= MOST_BYTES and all(source.count(mark) <= most for mark, most in _MOST)
+    return len(line) <= MOST_CHARACTERS and all(line.count(mark) <= most for mark, most in _MOST)
 
 
 def syntax_error(parsed: Parsed) -> str:
@@ -46,19 +50,19 @@ def syntax_error(parsed: Parsed) -> str:
     The grammar does not know extended globs, nor a backslash at the very end, both of which bash takes: of such lines
     it says nothing.
     """
-    if not parsed.tree.root_node.has_error or _beyond_the_grammar(parsed.source):
+    if not parsed.tree.root_node.has_error or _beyond_the_grammar(parsed.line):
         return ""
     for node in nodes(parsed.tree.root_node):
         if node.is_missing:
             return f"missing `{node.type}` at position {node.start_byte + 1}"
         if node.is_error:
-            shown = parsed.source[node.start_byte : node.end_byte].decode(errors="replace")[:_SHOWN]
+            shown = parsed.line[node.start_byte : node.end_byte][:_SHOWN]
             return f"syntax error near `{shown}` at position {node.start_byte + 1}"
     return "syntax error"
 
 
-def _beyond_the_grammar(source: bytes) -> bool:
-    return source.rstrip().endswith(b"\\") or _EXTENDED_GLOB.search(source.decode(errors="replace")) is not None
+def _beyond_the_grammar(line: str) -> bool:
+    return line.rstrip().endswith("\\") or _EXTENDED_GLOB.search(line) is not None
 
 
 def nodes(top: Node) -> Iterator[Node]:
@@ -96,7 +100,7 @@ def _leading_words(command: Node) -> list[str]:
 
 def _literal(node: Node) -> str | None:
     """The value of a word without expansions, or None."""
-    text = (node.text or b"").decode(errors="replace")
+    text = (node.text or b"").decode()
     if node.type in ("word", "number"):
         return text.replace("\\", "")
     if node.type == "raw_string":
@@ -111,10 +115,7 @@ def _literal(node: Node) -> str | None:
 
 
 def agrees(parsed: Parsed, plain: PlainLine) -> bool:
-    """Whether the tree has the same simple commands with the same words at the same places, and nothing else.
-
-    Only for lines of ASCII, where bytes and characters are counted alike.
-    """
+    """Whether the tree has the same simple commands with the same words at the same places, and nothing else."""
     if parsed.tree.root_node.has_error:
         return False
     seen: list[list[tuple[int, int]]] = []

@@ -7,11 +7,7 @@ they are given (`docs/design/commands.md` says, for each, what was left out and 
 import re
 
 from txcrush.adapters.bash_lines.options import MANY, Allowance, Given
-
-
-def _long(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
+from txcrush.adapters.bash_lines.wordlists import named
 
 _NAME = re.compile(r"[A-Za-z0-9_.+-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -61,13 +57,13 @@ _SEARCH = Allowance(
     letters="inrcvlLowxEFGPhHqsabz",
     valued="mABC",
     numeric=True,
-    flags=_long(
+    flags=named(
         "ignore-case line-number recursive count invert-match files-with-matches files-without-match only-matching"
         " word-regexp line-regexp extended-regexp fixed-strings basic-regexp perl-regexp no-filename with-filename"
         " null text no-messages quiet silent byte-offset"
     ),
-    with_value=_long("include exclude exclude-dir max-count context after-context before-context"),
-    maybe_value=_long("color colour"),
+    with_value=named("include exclude exclude-dir max-count context after-context before-context"),
+    maybe_value=named("color colour"),
     operands=MANY,
     reads=True,
     patterns=1,
@@ -77,8 +73,8 @@ _PART = Allowance(
     letters="qvz",
     valued="nc",
     numeric=True,
-    flags=_long("quiet silent verbose"),
-    with_value=_long("lines bytes"),
+    flags=named("quiet silent verbose"),
+    with_value=named("lines bytes"),
     operands=MANY,
     reads=True,
 )
@@ -90,40 +86,41 @@ PROGRAMS: dict[str, Allowance] = {
         letters="uR",
         attached="I",
         valued="d",
-        flags=_long("utc universal rfc-email"),
-        with_value=_long("date"),
-        maybe_value=_long("iso-8601"),
+        flags=named("utc universal rfc-email"),
+        with_value=named("date"),
+        maybe_value=named("iso-8601"),
         operands=1,
         operand=_MOMENT,
+        in_order=True,
     ),
     "df": Allowance(
         letters="hHkTialmP",
         valued="tx",
-        flags=_long("human-readable si total inodes all local print-type portability"),
-        maybe_value=_long("output"),
+        flags=named("human-readable si total inodes all local print-type portability"),
+        maybe_value=named("output"),
         operands=MANY,
         operand=_DEVICE,
     ),
     "du": Allowance(
         letters="shackmbxS",
         valued="dt",
-        flags=_long("summarize human-readable all total apparent-size si bytes one-file-system separate-dirs"),
-        with_value=_long("max-depth exclude threshold"),
+        flags=named("summarize human-readable all total apparent-size si bytes one-file-system separate-dirs"),
+        with_value=named("max-depth exclude threshold"),
         operands=MANY,
         reads=True,
     ),
-    "free": Allowance(letters="hbkmgtwlv", flags=_long("human si total wide lohi bytes kibi mebi gibi")),
+    "free": Allowance(letters="hbkmgtwlv", flags=named("human si total wide lohi bytes kibi mebi gibi")),
     "groups": Allowance(operands=MANY, operand=_NAME),
-    "hostname": Allowance(letters="fsIid", flags=_long("fqdn long short ip-address all-ip-addresses domain")),
-    "id": Allowance(letters="ugGnrz", flags=_long("user group groups name real zero"), operands=MANY, operand=_NAME),
+    "hostname": Allowance(letters="fsIid", flags=named("fqdn long short ip-address all-ip-addresses domain")),
+    "id": Allowance(letters="ugGnrz", flags=named("user group groups name real zero"), operands=MANY, operand=_NAME),
     "ls": Allowance(
         letters="aAlhF1rtRSsidGgnopcuXUmkBNQqvx",
-        flags=_long(
+        flags=named(
             "all almost-all human-readable group-directories-first recursive reverse size full-time inode directory"
             " numeric-uid-gid si no-group literal quote-name file-type"
         ),
-        with_value=_long("sort time time-style ignore hide format indicator-style"),
-        maybe_value=_long("color classify"),
+        with_value=named("sort time time-style ignore hide format indicator-style"),
+        maybe_value=named("color classify"),
         operands=MANY,
         reads=True,
     ),
@@ -131,44 +128,44 @@ PROGRAMS: dict[str, Allowance] = {
     "ps": Allowance(
         letters="AadefFljwH",
         valued="oup",
-        flags=_long("forest no-headers"),
-        with_value=_long("sort pid ppid user format"),
+        flags=named("forest no-headers"),
+        with_value=named("sort pid ppid user format"),
         operands=1,
         operand=_TERSE_PS,
         condition=_shows_no_environment,
     ),
     "pwd": Allowance(letters="LP"),
-    "set": Allowance(),
+    "set": Allowance(in_order=True),
     "type": Allowance(letters="atpPf", operands=MANY, operand=_NAME),
     "uname": Allowance(
         letters="asnrvmpio",
-        flags=_long(
+        flags=named(
             "all kernel-name nodename kernel-release kernel-version machine processor hardware-platform"
             " operating-system"
         ),
     ),
-    "uptime": Allowance(letters="ps", flags=_long("pretty since")),
+    "uptime": Allowance(letters="ps", flags=named("pretty since")),
     "whatis": Allowance(operands=MANY, operand=_NAME),
     "whereis": Allowance(letters="bms", operands=MANY, operand=_NAME),
-    "which": Allowance(letters="as", flags=_long("all"), operands=MANY, operand=_NAME),
+    "which": Allowance(letters="as", flags=named("all"), operands=MANY, operand=_NAME),
     "whoami": Allowance(),
     # what only reads files, or what a pipe brings
     "basename": Allowance(letters="az", valued="s", operands=MANY),
     "cat": Allowance(
-        letters="nbsAEvTet", flags=_long("number number-nonblank show-all show-ends"), operands=MANY, reads=True
+        letters="nbsAEvTet", flags=named("number number-nonblank show-all show-ends"), operands=MANY, reads=True
     ),
     "cut": Allowance(
         letters="sz",
         valued="dfcb",
-        flags=_long("complement only-delimited"),
-        with_value=_long("delimiter fields characters bytes output-delimiter"),
+        flags=named("complement only-delimited"),
+        with_value=named("delimiter fields characters bytes output-delimiter"),
         operands=MANY,
         reads=True,
     ),
     "dirname": Allowance(letters="z", operands=MANY),
     "egrep": _SEARCH,
     "fgrep": _SEARCH,
-    "file": Allowance(letters="bi", flags=_long("brief mime mime-type"), operands=MANY, reads=True),
+    "file": Allowance(letters="bi", flags=named("brief mime mime-type"), operands=MANY, reads=True),
     "grep": _SEARCH,
     "head": _PART,
     "md5sum": _SUMS,
@@ -176,12 +173,12 @@ PROGRAMS: dict[str, Allowance] = {
     "rg": Allowance(
         letters="inlcvwFSsoNHIx",
         valued="ABCmgtT",
-        flags=_long(
+        flags=named(
             "ignore-case line-number files-with-matches files-without-match count invert-match word-regexp"
             " fixed-strings smart-case case-sensitive only-matching no-line-number no-filename with-filename hidden"
             " no-heading heading line-regexp"
         ),
-        with_value=_long("color context after-context before-context max-count max-depth glob type type-not sort"),
+        with_value=named("color context after-context before-context max-count max-depth glob type type-not sort"),
         operands=MANY,
         reads=True,
         patterns=1,
@@ -193,32 +190,33 @@ PROGRAMS: dict[str, Allowance] = {
     "sort": Allowance(
         letters="bdfghinrRsuVMz",
         valued="kt",
-        flags=_long(
+        flags=named(
             "reverse numeric-sort human-numeric-sort unique version-sort ignore-case general-numeric-sort stable"
         ),
-        with_value=_long("key field-separator"),
+        with_value=named("key field-separator"),
         operands=MANY,
         reads=True,
     ),
     "stat": Allowance(
-        letters="t", valued="c", flags=_long("terse"), with_value=_long("format printf"), operands=MANY, reads=True
+        letters="t", valued="c", flags=named("terse"), with_value=named("format printf"), operands=MANY, reads=True
     ),
     "tac": _PATHS,
     "tail": _PART,
-    "tr": Allowance(letters="dscC", flags=_long("delete squeeze-repeats complement"), operands=2),
+    "tr": Allowance(letters="dscC", flags=named("delete squeeze-repeats complement"), operands=2),
     "tree": Allowance(
         letters="adfhspugDFCin",
         valued="LIP",
-        flags=_long("dirsfirst noreport gitignore prune"),
+        flags=named("dirsfirst noreport gitignore prune"),
         operands=MANY,
         reads=True,
     ),
     "uniq": Allowance(
         letters="cdDuiz",
         valued="fsw",
-        flags=_long("count repeated unique ignore-case"),
+        flags=named("count repeated unique ignore-case"),
         operands=1,
+        in_order=True,
         reads=True,
     ),
-    "wc": Allowance(letters="lwcmL", flags=_long("lines words bytes chars max-line-length"), operands=MANY, reads=True),
+    "wc": Allowance(letters="lwcmL", flags=named("lines words bytes chars max-line-length"), operands=MANY, reads=True),
 }

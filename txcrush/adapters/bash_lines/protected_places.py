@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from txcrush.adapters.bash_lines.git_forms import git_form
+from txcrush.adapters.bash_lines.wordlists import named
 
 _PLACE = re.compile(
     r"(?<![\w.-])\.(?:git|crush)(?![\w.-])"
@@ -25,7 +26,7 @@ _MARKS = re.compile(r"\\\n|[\\'\"]")
 _LEFT_OUT = re.compile(r"--(?:exclude|exclude-dir|ignore|ignore-dir)[= ][\w.*/@-]+|(?:-g|--glob)[= ]?![\w.*/@-]+")
 _LOOKED_FOR = re.compile(r"-i?(?:name|path|wholename) +[\w.*/@-]+")
 _ACTS = re.compile(r"-(?:exec|ok|delete|fprint|fls)|xargs|parallel|\$\(|`|<\(|while ")
-_REMOTE_CHANGES = frozenset("add rename remove rm set-head set-branches set-url".split())
+_REMOTE_CHANGES = named("add rename remove rm set-head set-branches set-url")
 _TAKES_NEXT = frozenset(("-c", "-C", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"))
 
 

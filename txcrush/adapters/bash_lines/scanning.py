@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from txcrush.adapters.bash_lines.wordlists import named
+
 
 class Word(Struct, frozen=True):
     """A literal word: its value, and where it stands in the line (characters)."""
@@ -37,7 +39,7 @@ _ESCAPED = re.compile(r'\\(["\\])')
 _REFLOG = re.compile(r"@\{[A-Za-z0-9_-]+\}")
 _TILDE = re.compile(r"(?<![A-Za-z0-9^~@])~")
 _PROGRAM = re.compile(r"[A-Za-z0-9_./+-]+")
-_KEYWORDS = frozenset("if then else elif fi for while until do done case esac select function time coproc in".split())
+_KEYWORDS = named("if then else elif fi for while until do done case esac select function time coproc in")
 
 
 def scan(line: str) -> PlainLine | None:

@@ -97,7 +97,9 @@ class WhatIsRun(SynchronousTestCase):
         self.assertEqual(judge("grep -rn pattern src").reads, ("src",))
         self.assertEqual(judge("find src lib -name x").reads, ("src", "lib"))
         self.assertEqual(judge("ls -la src").reads, ("src",))
-        self.assertEqual(judge("git diff -- a").reads, ())
+        self.assertEqual(judge("git diff HEAD -- a").reads, ("HEAD", "a"))
+        self.assertEqual(judge("git grep -n pattern src").reads, ("src",))
+        self.assertEqual(judge("git log -- a").reads, ())
         self.assertEqual(judge("touch a").reads, ())
 
 

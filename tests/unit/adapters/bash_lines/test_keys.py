@@ -50,6 +50,9 @@ class Keys(SynchronousTestCase):
             "'make'",
             "make <<< x",
             "make é",
+            "git push\u00a0",
+            "git push\r",
+            "git push\u2028",
         ):
             self.assertEqual(judge(line).keys, (line,), line)
 
@@ -130,4 +133,4 @@ class Keys(SynchronousTestCase):
 
     def test_keys_of_a_line_without_words_are_its_text(self) -> None:
         for line in ("", "   ", "\n", ";", "# x"):
-            self.assertEqual(judge(line).keys, (line.strip(),))
+            self.assertEqual(judge(line).keys, (line,))
