@@ -53,7 +53,7 @@ from txcrush.ports import Clock, ProjectFiles, SkillFiles
 from txcrush.wire.config import redacted
 from txcrush.wire.json import parse_object
 from txcrush.wire.sse import frame
-from txcrush.wire.v1 import encode_event
+from txcrush.wire.v1 import encode_big_event, encode_event
 
 log = Logger()
 
@@ -175,7 +175,7 @@ def build_server(
         new_id=_new_id,
         facts=_facts,
         graces=(settings.create_grace_s, settings.detach_grace_s),
-        encode_apart=lambda event: in_thread(encode_event, event),
+        encode_apart=lambda event: in_thread(encode_big_event, event),
     )
     workspaces = Workspaces(
         Opener(edges),

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.agents import Agents
 from txcrush.core.endings import Endings, TurnOf
-from txcrush.core.events import EventLog
+from txcrush.core.events import EncodeApart, EventLog
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk, DirectoryOf
@@ -26,7 +26,6 @@ from txcrush.core.turn import Equipment, Turn
 from txcrush.core.workbench import Kit, MakeKit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed
-from txcrush.model.events import Event
 from txcrush.model.ids import WorkspaceId
 from txcrush.model.storage import StoreHead
 from txcrush.ports import (
@@ -67,7 +66,7 @@ class Edges(Struct, frozen=True):
     new_id: NewId
     facts: Callable[[str], Facts]
     graces: tuple[float, float]
-    encode_apart: Callable[[Event], Deferred[bytes]] | None = None
+    encode_apart: EncodeApart | None = None
 
 
 class Opener:

@@ -25,6 +25,8 @@ from txcrush.model.messages import (
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session, Todo
 from txcrush.wire.json import encode
+from txcrush.wire.large_json import encode_in_steps
+from txcrush.wire.sse import frame
 
 
 class ErrorBody(Struct):
@@ -329,7 +331,17 @@ def run_body(record: RunRecord, state: str) -> RunBody:
 
 def encode_event(event: Event) -> bytes:
     """The event's JSON, without a newline: the bytes that the log keeps and every subscriber gets."""
-    return encode(Envelope(event.kind, Inner(event.change, _payload(event.payload))))
+    return encode(_envelope(event))
+
+
+def encode_big_event(event: Event) -> tuple[bytes, bytes]:
+    """The same in short steps, for a thread, and its frame."""
+    body = encode_in_steps(_envelope(event))
+    return body, frame(body)
+
+
+def _envelope(event: Event) -> Envelope:
+    return Envelope(event.kind, Inner(event.change, _payload(event.payload)))
 
 
 def _payload(payload: Payload) -> object:

@@ -12,6 +12,7 @@ from txcrush.adapters.tools.write import Write
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.ports import InThread, Tool
 from txcrush.wire.json import encode_text
+from txcrush.wire.large_json import encode_text_in_steps
 
 
 class Palette:
@@ -27,7 +28,7 @@ class Palette:
     def _file_tools(self, bench: Workbench) -> tuple[Tool, ...]:
         places = Places(bench.path, lambda: guarded_paths(bench.path, bench.data_dir, bench.config(), self._own))
         changes = FileChanges(
-            places, self._in_thread, bench.permissions, bench.file_tracker, bench.file_history, encode_text
+            places, self._in_thread, bench.permissions, bench.file_tracker, bench.file_history, encode_text_in_steps
         )
         skills = SkillPlaces(lambda: bench.config().options.skills_paths, self._own.env)
         view = View(places, skills, self._in_thread, bench.permissions, bench.file_tracker, encode_text)
