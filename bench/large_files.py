@@ -2,16 +2,19 @@
 
 `python bench/large_files.py [MEGABYTES]` views and edits a file of source text (5 MB
 unless told otherwise), and measures the largest gap between two beats of a 1 ms timer on the server's reactor, beside
-the gap of an idle second. The bound is 20 ms.
+the gap of an idle half second. The bound is 20 ms. What other processes do only adds: the smallest of several rounds
+is the tools' own.
 """
 
 import gc
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from twisted.internet import asyncioreactor
 
@@ -39,6 +42,7 @@ from txcrush.wire.sse import frame  # noqa: E402
 from txcrush.wire.v1 import encode_big_event, encode_event  # noqa: E402
 from txcrush.wiring import WallClock, _new_id  # noqa: E402
 
+ROUNDS = 7
 LINE = "    def method_{number}(self, name: str) -> dict[str, object]:  # <b>returns</b> & more\n"
 
 
@@ -78,6 +82,7 @@ class Bench:
         output = await self.tools[name].run(use)
         result = ToolResult(name, name, output.content, metadata=output.metadata)
         await self.transcript.add(await self.transcript.prepared_result(self.session, result))
+        assert not output.is_error, output.content
         return output
 
 
@@ -92,31 +97,33 @@ async def gap_ms(work: Awaitable[object]) -> float:
     return max(later - earlier for earlier, later in pairwise(beats)) * 1000
 
 
+def calls(bench: Bench, lines: list[str], number: int) -> dict[str, Callable[[], Awaitable[object]]]:
+    """The calls of a round: each changes another place."""
+    place = len(lines) // 2 + 10 * number
+    blanks = LINE.format(number=place + 1).strip().replace("  ", " ")
+    return {
+        "view": lambda: bench.call("view", file_path="big.py", offset=place),
+        "edit": lambda: bench.call(
+            "edit", file_path="big.py", old_string=f"method_{place}(self", new_string="renamed(self"
+        ),
+        "edit, blanks aside": lambda: bench.call("edit", file_path="big.py", old_string=blanks, new_string="x"),
+        "write": lambda: bench.call("write", file_path="big.py", content="".join(lines[:place])),
+    }
+
+
 async def measure(top: Path, megabytes: float) -> None:
     bench = Bench()
     await bench.open(top)
     lines = [LINE.format(number=number) for number in range(int(megabytes * 1_000_000 / len(LINE)))]
-    (top / "big.py").write_text("".join(lines))
-    middle = len(lines) // 2
-    calls = {
-        "view": lambda: bench.call("view", file_path="big.py", offset=middle),
-        "edit": lambda: bench.call(
-            "edit", file_path="big.py", old_string=f"method_{middle}(self", new_string="renamed(self"
-        ),
-        "edit, blanks aside": lambda: bench.call(
-            "edit",
-            file_path="big.py",
-            old_string=LINE.format(number=middle + 1).strip().replace("  ", " "),
-            new_string="x",
-        ),
-        "write": lambda: bench.call("write", file_path="big.py", content="".join(lines[: len(lines) // 2])),
-    }
-    gc.collect()
-    print(f"idle               {await gap_ms(deferLater(reactor, 1.0)):6.1f} ms")  # type: ignore[arg-type]
-    for name, call in calls.items():
-        began = time.perf_counter()
-        gap = await gap_ms(Deferred.fromCoroutine(call()))
-        print(f"{name:18} {gap:6.1f} ms of {(time.perf_counter() - began) * 1000:6.0f} ms")
+    gaps: defaultdict[str, list[float]] = defaultdict(list)
+    for number in range(ROUNDS):
+        (top / "big.py").write_text("".join(lines))
+        gc.collect()
+        gaps["idle"].append(await gap_ms(deferLater(reactor, 0.5)))  # type: ignore[arg-type]
+        for name, call in calls(bench, lines, number).items():
+            gaps[name].append(await gap_ms(call()))
+    for name, found in gaps.items():
+        print(f"{name:18} {min(found):6.1f} ms at best, {median(found):6.1f} ms in the middle of {ROUNDS} rounds")
     await bench.store.close()
 
 

@@ -27,7 +27,7 @@ BIG_EVENT = 64 * 1024
 """Characters from which an event is encoded in a thread: 5 MB of source text take 30 to 60 ms."""
 
 EncodeApart = Callable[[Event], Deferred[tuple[bytes, bytes]]]
-"""Gives an event's JSON, and its frame, from a thread."""
+"""Gives, from a thread, what the log keeps of an event (nothing of a message, whose state is its row) and its frame."""
 
 log = Logger()
 
@@ -147,9 +147,12 @@ class EventLog:
 
     def _frame(self, event: Event) -> tuple[Frame, bytes]:
         self.seq += 1
-        body = event.body or self.encode(event)
+        body, data = event.body, event.framed
+        if not data:
+            body = self.encode(event)
+            data = self.frame(body)
         key = f"{event.kind}:{event.key}" if event.kind == EventKind.MESSAGE else ""
-        return Frame(self.seq, event.framed or self.frame(body), key, event.replaceable), body
+        return Frame(self.seq, data, key, event.replaceable), body
 
     def _logged(self, event: Event, seq: int, body: bytes) -> LoggedEvent:
         """A message's state is its row: the log keeps only that it changed."""

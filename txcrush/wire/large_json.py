@@ -17,26 +17,28 @@ STEP = 128 * 1024
 _encoder = msgspec.json.Encoder()
 
 
-def encode_in_steps(value: object) -> bytes:
-    """The same as `json.encode`."""
-    shell, texts = _taken_out(msgspec.to_builtins(value))
-    if not texts:
-        return encode(value)
-    outside = encode(shell).split(_MARK)
-    pieces = [outside[0]]
-    for text, after in zip(texts, outside[1:], strict=True):
-        pieces.extend(_text_pieces(text))
-        pieces.append(after)
-    return b"".join(pieces)
+def encode_in_steps(value: object, before: bytes = b"", after: bytes = b"") -> bytes:
+    """The same as `json.encode`, with something put before and after it."""
+    return b"".join((before, *_pieces(value), after))
 
 
 def encode_text_in_steps(value: object) -> str:
     """The same as `json.encode_text`."""
-    return "".join(piece.decode() for piece in _slices(encode_in_steps(value)))
+    return "".join(piece.decode() for piece in _pieces(value))
 
 
 _NAME = "\x00txcrush long text\x00"
 _MARK = _encoder.encode(_NAME)
+
+
+def _pieces(value: object) -> Iterator[bytes]:
+    """The JSON in pieces, none of which ends inside a character."""
+    shell, texts = _taken_out(msgspec.to_builtins(value))
+    outside = encode(shell).split(_MARK) if texts else [encode(value)]
+    yield outside[0]
+    for text, rest in zip(texts, outside[1:], strict=True):
+        yield from _text_pieces(text)
+        yield rest
 
 
 def _taken_out(value: object) -> tuple[object, list[str]]:
@@ -59,14 +61,3 @@ def _text_pieces(text: str) -> Iterator[bytes]:
     for at in range(0, len(text), STEP):
         yield encode(text[at : at + STEP])[1:-1]
     yield b'"'
-
-
-def _slices(raw: bytes) -> Iterator[bytes]:
-    """The bytes in pieces that end between characters."""
-    at = 0
-    while at < len(raw):
-        end = at + STEP
-        while end < len(raw) and raw[end] & 0xC0 == 0x80:
-            end += 1
-        yield raw[at:end]
-        at = end

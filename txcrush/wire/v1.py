@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from txcrush.model.config import Config, Model, SelectedModel
-from txcrush.model.events import AgentEvent, Event, Payload
+from txcrush.model.events import AgentEvent, Event, EventKind, Payload
 from txcrush.model.messages import (
     Binary,
     Finish,
@@ -335,9 +335,11 @@ def encode_event(event: Event) -> bytes:
 
 
 def encode_big_event(event: Event) -> tuple[bytes, bytes]:
-    """The same in short steps, for a thread, and its frame."""
-    body = encode_in_steps(_envelope(event))
-    return body, frame(body)
+    """The same in short steps, for a thread, and its frame. A message's is its frame alone: the log keeps no body of
+    it."""
+    envelope = _envelope(event)
+    body = b"" if event.kind == EventKind.MESSAGE else encode_in_steps(envelope)
+    return body, encode_in_steps(envelope, *frame(b"|").split(b"|"))
 
 
 def _envelope(event: Event) -> Envelope:
