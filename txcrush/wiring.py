@@ -66,7 +66,7 @@ from txcrush.wire.config import redacted
 from txcrush.wire.json import parse_object
 from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
-from txcrush.wire.v1 import encode_event
+from txcrush.wire.v1 import encode_big_event, encode_event
 
 log = Logger()
 
@@ -199,7 +199,7 @@ class _Edges:
             facts=_facts,
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
-            encode_apart=lambda event: in_thread(encode_event, event),
+            encode_apart=lambda event: in_thread(encode_big_event, event),
         )
 
     def _of_tools(self) -> ToolEdges:

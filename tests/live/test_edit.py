@@ -91,7 +91,7 @@ def test_t_edit_09_a_text_that_is_not_there_comes_with_the_nearest(world: FileWo
         ({"file_path": "sub", "old_string": "a", "new_string": "b"}, "is a directory, not a file: {root}/sub"),
         ({"file_path": "sub", "old_string": "", "new_string": "b"}, "is a directory, not a file: {root}/sub"),
         ({"file_path": "sub/a", "old_string": "", "new_string": "b"}, "file already exists: {root}/sub/a"),
-        ({"file_path": "sub/a", "old_string": "a", "new_string": "b"}, "read the file before editing"),
+        ({"file_path": "sub/a", "old_string": "a", "new_string": "b"}, "has not read the file"),
         ({"file_path": "a\0b", "old_string": "a", "new_string": "b"}, "NUL"),
         ({"file_path": "sub/a/b", "old_string": "", "new_string": "b"}, "Not a directory"),
         ({"file_path": 7, "old_string": "a", "new_string": "b"}, "invalid parameters"),

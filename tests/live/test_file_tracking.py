@@ -22,10 +22,13 @@ def test_d_21_a_change_within_the_same_second_is_seen(world: FileWorld) -> None:
     found = file.stat()
     file.write_text("b")
     os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
-    assert "modified since" in world.run("edit", file_path="a.txt", old_string="b", new_string="c").content
+    assert (
+        "not as this session last read it"
+        in world.run("edit", file_path="a.txt", old_string="b", new_string="c").content
+    )
     file.write_text("bb")
     os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert "modified since" in world.run("write", file_path="a.txt", content="c").content
+    assert "not as this session last read it" in world.run("write", file_path="a.txt", content="c").content
 
 
 def test_a_change_is_a_reading_too(world: FileWorld) -> None:
@@ -69,7 +72,7 @@ def test_every_version_is_an_event_with_an_absolute_path(world: FileWorld) -> No
 def test_a_file_is_known_by_the_name_it_was_read_under(world: FileWorld) -> None:
     world.put("real.txt", "a")
     (world.root / "link").symlink_to("real.txt")
-    assert "must read" in world.run("edit", file_path="link", old_string="a", new_string="b").content
+    assert "has not read" in world.run("edit", file_path="link", old_string="a", new_string="b").content
     world.run("view", file_path="link")
     assert not world.run("edit", file_path="link", old_string="a", new_string="b").is_error
     assert (world.root / "real.txt").read_text() == "b"

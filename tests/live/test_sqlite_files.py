@@ -258,3 +258,13 @@ def test_p74_a_database_locked_by_another_program_is_a_clear_failure(tmp_path: P
         opened(tmp_path)
     other.close()
     opened(tmp_path).close()
+
+
+def test_d_21_marks_of_an_older_database_stay_and_know_no_state(tmp_path: Path) -> None:
+    files = opened(tmp_path, migrations=migrate.scripts()[:1])
+    files.writer.execute("INSERT INTO sessions (id, title, updated_at, created_at) VALUES ('s', '', 1, 1)")
+    files.writer.execute("INSERT INTO read_files VALUES ('s', '/a', 5)")
+    files.close()
+    files = opened(tmp_path)
+    assert files.writer.execute("SELECT path, read_at, size, mtime_ns FROM read_files").fetchall() == [("/a", 5, -1, 0)]
+    files.close()

@@ -82,7 +82,7 @@ def test_t_view_05_a_section_of_exactly_the_limit_is_allowed(world: FileWorld) -
 def test_binary_files_are_refused_and_not_counted_as_read(world: FileWorld) -> None:
     world.put("a.bin", b"\xff\xfe\x00\x01", read=False)
     done = world.run("view", file_path="a.bin")
-    assert (done.is_error, done.content) == (True, "File content is not valid UTF-8")
+    assert (done.is_error, done.content) == (True, "The file is not UTF-8 text")
     assert world.reads() == []
 
 

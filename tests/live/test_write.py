@@ -56,7 +56,7 @@ def test_a_file_that_has_changed_since_is_not_overwritten(world: FileWorld) -> N
     file = world.put("a.txt", "a")
     os.utime(file, (1_900_000_000, 1_900_000_000))
     done = world.run("write", file_path="a.txt", content="b")
-    assert f"File {file} has been modified since it was last read" in done.content
+    assert f"{file} is not as this session last read it" in done.content
     assert "2030-03-17T17:46:40Z" in done.content
 
 
@@ -65,7 +65,7 @@ def test_the_same_content_and_directories_are_told(world: FileWorld) -> None:
     same = world.run("write", file_path="a.txt", content="a")
     assert (same.is_error, same.content) == (
         True,
-        f"File {file} already contains the exact content. No changes made.",
+        f"{file} holds exactly this content already: nothing was written",
     )
     assert "is a directory, not a file" in world.run("write", file_path=".", content="a").content
     assert world.run("write", file_path="", content="a").content == "file_path is required"

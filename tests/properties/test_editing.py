@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from txcrush.core.editing.line_endings import restored, to_lf
 from txcrush.core.editing.matching import NoReplacement, replaced
+from txcrush.core.editing.narrowing import narrowed
 from txcrush.core.editing.normalising import normalised, normalised_matches
 from txcrush.core.editing.sections import section
 from txcrush.core.editing.series import Edit, applied
@@ -82,6 +83,15 @@ def test_d_23_an_edit_changes_line_ends_and_nothing_else(raw: str, new: str) -> 
 def test_t_diff_01_a_diff_applied_to_the_old_text_gives_the_new_one(old: str, new: str) -> None:
     diff = unified(old, new, "f")
     assert patched(old, diff.text) == new
+
+
+@given(st.lists(st.sampled_from("ab\n"), max_size=40).map("".join), st.lists(st.sampled_from("ab\n")).map("".join))
+def test_a_narrowed_difference_is_the_whole_one(old: str, new: str) -> None:
+    part = narrowed(old, new, 1)
+    head = "".join(line + "\n" for line in old.split("\n")[: part.skipped])
+    tail = old[len(head) + len(part.old) :]
+    assert head + part.old + tail == old
+    assert head + part.new + tail == new
 
 
 @given(st.binary(max_size=200), st.integers(1, 40), st.integers(0, 5), st.integers(1, 5))

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
 
+from txcrush.core.events import EncodeApart
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import DirectoryOf
 from txcrush.core.toolbox import ParseObject, RepairObject
 from txcrush.core.workbench import MakeKit
 from txcrush.model.desk import Unanswered
-from txcrush.model.events import Event
 from txcrush.ports import (
     BuildProvider,
     Clock,
@@ -51,4 +50,4 @@ class Edges(Struct, frozen=True):
     facts: Callable[[str], Facts]
     graces: tuple[float, float]
     unanswered: Unanswered = Unanswered()
-    encode_apart: Callable[[Event], Deferred[bytes]] | None = None
+    encode_apart: EncodeApart | None = None

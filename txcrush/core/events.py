@@ -26,6 +26,9 @@ from txcrush.ports import Clock, EncodeEvent, Store
 BIG_EVENT = 64 * 1024
 """Characters from which an event is encoded in a thread: 5 MB of source text take 30 to 60 ms."""
 
+EncodeApart = Callable[[Event], Deferred[tuple[bytes, bytes]]]
+"""Gives, from a thread, what the log keeps of an event (nothing of a message, whose state is its row) and its frame."""
+
 log = Logger()
 
 
@@ -63,14 +66,15 @@ class _Batch:
 
 @dataclass
 class EventLog:
-    """One data directory's events, its subscribers and its store. `encode_apart` does `encode`'s work in a thread."""
+    """One data directory's events, its subscribers and its store. `encode_apart` does the work of `encode` and
+    `frame` in a thread."""
 
     store: Store
     encode: EncodeEvent
     frame: Callable[[bytes], bytes]
     clock: Clock
     seq: int
-    encode_apart: Callable[[Event], Deferred[bytes]] | None = None
+    encode_apart: EncodeApart | None = None
     _outbox: deque[_Batch] = field(default_factory=deque)
     _subscribers: dict[Subscriber, None] = field(default_factory=dict)
     _draining: bool = False
@@ -81,7 +85,8 @@ class EventLog:
         before `commit`, which numbers and encodes at once."""
         if size < BIG_EVENT or self.encode_apart is None:
             return event
-        return replace(event, body=await self.encode_apart(event))
+        body, framed = await self.encode_apart(event)
+        return replace(event, body=body, framed=framed)
 
     def commit(
         self,
@@ -146,9 +151,12 @@ class EventLog:
 
     def _frame(self, event: Event) -> tuple[Frame, bytes]:
         self.seq += 1
-        body = event.body or self.encode(event)
+        body, data = event.body, event.framed
+        if not data:
+            body = self.encode(event)
+            data = self.frame(body)
         key = f"{event.kind}:{event.key}" if event.kind == EventKind.MESSAGE else ""
-        return Frame(self.seq, self.frame(body), key, event.replaceable), body
+        return Frame(self.seq, data, key, event.replaceable), body
 
     def _logged(self, event: Event, seq: int, body: bytes) -> LoggedEvent:
         """A message's state is its row: the log keeps only that it changed."""

@@ -1,6 +1,7 @@
 """Runs the tool calls of one step (`agent.md` 1.4, `tools.md` 1)."""
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -200,5 +201,11 @@ def _result(call: ToolCall, output: ToolOutput) -> ToolResult:
 
 
 def _well_formed(text: str) -> str:
-    """The text with U+FFFD for each lone surrogate: neither the database nor the wire takes one."""
+    """The text with U+FFFD for each lone surrogate: neither the database nor the wire takes one. Most have none, and
+    that is seen ten times faster than it is mended."""
+    if text.isascii():
+        return text
+    with suppress(UnicodeEncodeError):
+        text.encode()
+        return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

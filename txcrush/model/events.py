@@ -86,8 +86,8 @@ class Event(Struct, frozen=True):
     """One event.
 
     `key` names the thing that changed. `replaceable` events (a growing message) may be replaced by a newer one of the
-    same kind and key while they wait for a slow reader; all others reach every reader. `body` is the event's JSON where
-    it was made beforehand (`EventLog.prepared`), else empty.
+    same kind and key while they wait for a slow reader; all others reach every reader. `body` is the event's JSON and
+    `framed` that as it goes out, where they were made beforehand (`EventLog.prepared`), else empty.
     """
 
     kind: EventKind
@@ -96,6 +96,7 @@ class Event(Struct, frozen=True):
     key: str = ""
     replaceable: bool = False
     body: bytes = b""
+    framed: bytes = b""
 
 
 class LoggedEvent(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from txcrush.model.messages import (
 from txcrush.model.runs import Attachment
 from txcrush.model.sessions import Todo
 from txcrush.wire.json import encode_text
+from txcrush.wire.large_json import STEP, encode_text_in_steps
 
 T = TypeVar("T")
 
@@ -133,7 +134,15 @@ _owner_decoder = msgspec.json.Decoder(LockOwner)
 
 def encode_parts(parts: Iterable[Part]) -> str:
     """The parts of a message as the `parts` column holds them."""
-    return _encoder.encode([_tag(part) for part in parts]).decode()
+    tagged = [_tag(part) for part in parts]
+    if any(_is_long(part.data) for part in tagged):
+        return encode_text_in_steps(tagged)
+    return _encoder.encode(tagged).decode()
+
+
+def _is_long(part: object) -> bool:
+    """Whether encoding the part at once would hold the interpreter, and the reactor with it."""
+    return any(len(getattr(part, name, "")) > STEP for name in ("text", "content", "metadata", "output"))
 
 
 def decode_parts(text: str) -> tuple[Part, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from txcrush.model.config import Config, Model, SelectedModel
-from txcrush.model.events import AgentEvent, Event, Payload
+from txcrush.model.events import AgentEvent, Event, EventKind, Payload
 from txcrush.model.messages import (
     Binary,
     Finish,
@@ -25,6 +25,8 @@ from txcrush.model.messages import (
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session, Todo
 from txcrush.wire.json import encode
+from txcrush.wire.large_json import encode_in_steps
+from txcrush.wire.sse import frame
 
 
 class ErrorBody(Struct):
@@ -337,7 +339,19 @@ def run_body(record: RunRecord, state: str) -> RunBody:
 
 def encode_event(event: Event) -> bytes:
     """The event's JSON, without a newline: the bytes that the log keeps and every subscriber gets."""
-    return encode(Envelope(event.kind, Inner(event.change, _payload(event.payload))))
+    return encode(_envelope(event))
+
+
+def encode_big_event(event: Event) -> tuple[bytes, bytes]:
+    """The same in short steps, for a thread, and its frame. A message's is its frame alone: the log keeps no body of
+    it."""
+    envelope = _envelope(event)
+    body = b"" if event.kind == EventKind.MESSAGE else encode_in_steps(envelope)
+    return body, encode_in_steps(envelope, *frame(b"|").split(b"|"))
+
+
+def _envelope(event: Event) -> Envelope:
+    return Envelope(event.kind, Inner(event.change, _payload(event.payload)))
 
 
 def _payload(payload: Payload) -> object:

@@ -64,19 +64,19 @@ class EventsCase(SynchronousTestCase):
 class Preparing(EventsCase):
     def setUp(self) -> None:
         super().setUp()
-        self.encoded: list[Deferred[bytes]] = []
+        self.encoded: list[Deferred[tuple[bytes, bytes]]] = []
         self.events.encode_apart = self._encode_apart
 
-    def _encode_apart(self, event: Event) -> Deferred[bytes]:
+    def _encode_apart(self, event: Event) -> Deferred[tuple[bytes, bytes]]:
         self.encoded.append(Deferred())
         return self.encoded[-1]
 
     def test_a_big_event_is_encoded_beforehand_and_goes_out_so(self) -> None:
         preparing = Deferred.fromCoroutine(self.events.prepared(told("a"), BIG_EVENT))
         self.assertNoResult(preparing)
-        self.encoded[0].callback(b"beforehand")
+        self.encoded[0].callback((b"beforehand", b"framed"))
         self.events.commit([], [self.successResultOf(preparing)])
-        self.assertEqual(self.ear.heard, ["beforehand"])
+        self.assertEqual(self.ear.heard, ["framed"])
 
     def test_a_small_one_is_left_as_it_is(self) -> None:
         event = told("a")

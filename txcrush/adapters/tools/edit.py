@@ -97,7 +97,7 @@ class Edits:
         except NoReplacement as error:
             raise Refused(well_formed(str(error))) from error
         if wanted.new_string and after.text == before.lf:
-            raise Refused("new content is the same as old content. No changes made.")
+            raise Refused("nothing to change: the file already reads so")
         new = restored(before, after.text)
         deletes = not wanted.new_string
         notes = [CORRECTED] * after.corrected + [MIXED] * before.is_mixed

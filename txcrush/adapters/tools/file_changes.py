@@ -145,10 +145,10 @@ def told(path: str, work: Callable[[], T]) -> T:
 def ensure_read(sight: Sight, mark: ReadMark | None) -> None:
     """Raise `Refused` for a file that the session has not read, or that has changed since."""
     if mark is None:
-        raise Refused("you must read the file before editing it: use the view tool first")
+        raise Refused("this session has not read the file yet: look at it with view, then edit it")
     if is_stale(sight, mark):
         path = sight.place.absolute
-        raise Refused(f"file {path} has been modified since it was last read ({times(sight, mark)}): read it again")
+        raise Refused(f"{path} is not as this session last read it ({times(sight, mark)}): read it again")
 
 
 def is_stale(sight: Sight, mark: ReadMark) -> bool:

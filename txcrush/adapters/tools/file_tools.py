@@ -11,6 +11,7 @@ from txcrush.adapters.tools.write import Write
 from txcrush.core.workbench import Workbench
 from txcrush.ports import InThread, Tool
 from txcrush.wire.json import encode_text
+from txcrush.wire.large_json import encode_text_in_steps
 
 
 def places_of(bench: Workbench, directory: str, own: OwnPlaces) -> Places:
@@ -21,7 +22,9 @@ def places_of(bench: Workbench, directory: str, own: OwnPlaces) -> Places:
 def file_tools(bench: Workbench, own: OwnPlaces, in_thread: InThread) -> tuple[Tool, ...]:
     """`edit`, `multiedit`, `view` and `write` of a workspace."""
     places = places_of(bench, bench.path, own)
-    changes = FileChanges(places, in_thread, bench.permissions, bench.file_tracker, bench.file_history, encode_text)
+    changes = FileChanges(
+        places, in_thread, bench.permissions, bench.file_tracker, bench.file_history, encode_text_in_steps
+    )
     return (Edits(changes), MultiEdits(changes), view_tool(bench, places, own, in_thread), Write(changes))
 
 

@@ -125,9 +125,9 @@ class MultiEdits:
 
     def _nothing_done(self, series: Series) -> Exception:
         if not series.failed:
-            return Refused("no changes made - all edits resulted in identical content")
+            return Refused("nothing to change: the edits leave the file as it is")
         nothing = replace(series, text="", applied=0)
-        text = f"no changes made - all {len(series.failed)} edit(s) failed"
+        text = f"nothing was changed: of {len(series.failed)} edits that change something none fits"
         return _NothingDone(ToolOutput(content=text, metadata=self._metadata("", nothing), is_error=True))
 
     def _metadata(self, old: str, series: Series) -> str:
@@ -170,10 +170,10 @@ def seen_nothing(place: Place) -> Sight:
 
 def _ensure_usable(edits: tuple[Edit, ...]) -> None:
     if not edits:
-        raise Refused("at least one edit operation is required")
+        raise Refused("edits is empty: give at least one")
     for index, edit in enumerate(edits[1:], 2):
         if not edit.old_string:
-            raise Refused(f"edit {index}: only the first edit can have empty old_string (for file creation)")
+            raise Refused(f"edit {index} has an empty old_string: only the first may have one, to create the file")
 
 
 def _result(text: str, series: Series, *notes: str) -> str:

@@ -26,7 +26,7 @@ def picture(use: ToolUse, place: Place, named_type: str) -> ToolOutput:
     if size > MAX_IMAGE_BYTES:
         raise Refused(f"Image file is too large ({size} bytes): {MAX_IMAGE_BYTES} bytes are shown at most")
     if not use.supports_images:
-        raise Refused(f"This model ({use.model_name}) does not support image data.")
+        raise Refused(f"{use.model_name} is a model that takes no images")
     content, _ = anchored_files.read_whole(place, MAX_IMAGE_BYTES)
     data = base64.b64encode(content).decode()
     return ToolOutput(content="", data=data, mime_type=sniffed(content) or named_type)

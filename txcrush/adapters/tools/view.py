@@ -178,7 +178,7 @@ def _section(chunks: Iterator[bytes], wanted: Arguments, *, is_whole: bool) -> S
             "fewer lines at a time"
         ) from None
     except UnicodeDecodeError:
-        raise Refused("File content is not valid UTF-8") from None
+        raise Refused("The file is not UTF-8 text") from None
 
 
 def _pieces(handle: int, given_up: Flag) -> Iterator[bytes]:
@@ -218,7 +218,7 @@ def _missing(place: Place) -> str:
         if asked in other.lower() or other.lower() in asked
     ]
     text = f"File not found: {place.absolute}"
-    return "\n".join((f"{text}\n\nDid you mean one of these?", *found[:SIMILAR])) if found else text
+    return "\n".join((f"{text}\n\nNames like it in that directory:", *found[:SIMILAR])) if found else text
 
 
 def _conforms(tool: View) -> Tool:

@@ -63,7 +63,7 @@ class Write:
             _ensure_current(sight, mark)
             sight = read(sight)
             if sight.content == wanted.content:
-                raise Refused(f"File {place.absolute} already contains the exact content. No changes made.")
+                raise Refused(f"{place.absolute} holds exactly this content already: nothing was written")
         old = well_formed(sight.content)
         diff = unified(old, wanted.content, self._changes.places.relative(place.absolute))
         metadata = WriteMetadata(diff=diff.text, additions=diff.additions, removals=diff.removals)
@@ -85,7 +85,7 @@ def _ensure_current(sight: Sight, mark: ReadMark | None) -> None:
     if mark is None or is_stale(sight, mark):
         path = sight.place.absolute
         raise Refused(
-            f"File {path} has been modified since it was last read ({times(sight, mark)}): read it again first"
+            f"{path} is not as this session last read it ({times(sight, mark)}): read it before you overwrite it"
         )
 
 

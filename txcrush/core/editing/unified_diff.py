@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from txcrush.core.editing.line_diff import Opcode, opcodes
+from txcrush.core.editing.narrowing import narrowed
 
 CONTEXT = 3
 _NO_NEWLINE = "\\ No newline at end of file\n"
@@ -23,8 +24,11 @@ def unified(old: str, new: str, name: str) -> Diff:
     """The diff of two texts under a file's relative name; empty where they are the same."""
     if old == new:
         return Diff("", 0, 0)
-    old_lines, new_lines = _lines(old), _lines(new)
-    body = [line for group in _groups(old_lines, new_lines) for line in _hunk(group, old_lines, new_lines)]
+    part = narrowed(old, new, CONTEXT)
+    old_lines, new_lines = _lines(part.old), _lines(part.new)
+    body = [
+        line for group in _groups(old_lines, new_lines) for line in _hunk(group, old_lines, new_lines, part.skipped)
+    ]
     additions = sum(line.startswith("+") and not line.startswith("+++") for line in body)
     removals = sum(line.startswith("-") and not line.startswith("---") for line in body)
     return Diff("".join((f"--- a/{name}\n", f"+++ b/{name}\n", *body)), additions, removals)
@@ -63,9 +67,10 @@ def _groups(old: Sequence[str], new: Sequence[str]) -> Iterator[list[Opcode]]:
         yield group
 
 
-def _hunk(group: Sequence[Opcode], old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+def _hunk(group: Sequence[Opcode], old: Sequence[str], new: Sequence[str], skipped: int) -> Iterator[str]:
     first, last = group[0], group[-1]
-    yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n"
+    before, after = _range(first[1], last[2], skipped), _range(first[3], last[4], skipped)
+    yield f"@@ -{before} +{after} @@\n"
     for tag, i, j, k, m in group:
         if tag == "equal":
             yield from _marked(" ", old[i:j])
@@ -74,8 +79,8 @@ def _hunk(group: Sequence[Opcode], old: Sequence[str], new: Sequence[str]) -> It
         yield from _marked("+", new[k:m])
 
 
-def _range(start: int, stop: int) -> str:
-    length = stop - start
+def _range(start: int, stop: int, skipped: int) -> str:
+    length, start = stop - start, start + skipped
     if length == 1:
         return str(start + 1)
     return f"{start + 1 if length else start},{length}"
