@@ -5,17 +5,15 @@ from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 
 from txcrush.cli._answers import Answers, Rule
-from txcrush.cli._client import Client, Refused, Unreachable
+from txcrush.cli._client import Client
 from txcrush.cli._keyboard import Keyboard
 from txcrush.cli._membership import Membership
 from txcrush.cli._screen import Screen, Watcher
 from txcrush.cli._stream import EventStream, StreamedEvent
 
 COMPLETED, FAILED, CANCELLED = 0, 1, 130
-RECONNECT_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 SHOWN_BEFORE = 6
 """So many of the session's last messages are shown at first."""
 
@@ -145,20 +143,10 @@ class Attaching:
         self._screen.end(end)
 
     async def _come_back(self) -> EventStream:
-        """The stream broke: a new one, once the server answers again."""
-        for delay in RECONNECT_S:
-            await deferLater(self._reactor, delay)
-            try:
-                await self._member.join()
-                stream = await self._member.stream()
-                self._is_busy = await self._member.is_busy(self._session_id)
-                return stream
-            except Unreachable:
-                continue
-            except Refused as refused:
-                if refused.status not in (404, 503):  # closed just now, and ending
-                    raise
-        raise Unreachable("the server is gone")
+        stream, self._is_busy = await self._member.come_back(
+            self._reactor, lambda: self._member.is_busy(self._session_id)
+        )
+        return stream
 
     # Taking part
 

@@ -1,14 +1,20 @@
 """Being a client of one workspace: joining it, reading its sessions, leaving it."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+from twisted.internet.task import deferLater
 
 from txcrush import __version__
 from txcrush.cli._client import Client, Refused, Unreachable
 from txcrush.cli._stream import EventStream
 
 GOODBYE_S = 2.0
+RECONNECT_S = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+T = TypeVar("T")
 
 
 class ServerLeaves(Refused):
@@ -77,6 +83,21 @@ class Membership:
     async def stream(self) -> EventStream:
         """What happens from now on."""
         return await self.client.stream(f"{self.url}/events?client_id={self.client_id}")
+
+    async def come_back(self, reactor: Any, ask: Callable[[], Awaitable[T]]) -> tuple[EventStream, T]:
+        """The stream broke: a new one, and the answer to what is asked once it is open. Raises `Refused`, or
+        `Unreachable` where the server stays away."""
+        for delay in RECONNECT_S:
+            await deferLater(reactor, delay)
+            try:
+                await self.join()
+                return await self.stream(), await ask()
+            except Unreachable:
+                continue
+            except Refused as refused:
+                if refused.status not in (404, 503):  # closed just now, and ending
+                    raise
+        raise Unreachable("the server is gone; a run that was under way ends as interrupted when it starts again")
 
     async def leave(self) -> None:
         """Give up our claims. A run that goes on keeps its workspace open without them."""

@@ -28,6 +28,15 @@ def project_options(command: F) -> F:
     return place(kept(command))
 
 
+def rule_of(*, yes: bool, deny: bool) -> Any:
+    """What `--yes` and `--deny` say of the requests of tools. Both at once are a usage error."""
+    from txcrush.cli._answers import Rule
+
+    if yes and deny:
+        raise click.UsageError("--yes and --deny exclude each other")
+    return Rule.ALLOW if yes else Rule.DENY if deny else Rule.ASK
+
+
 def place_of(host: str, token_file: str) -> Any:
     """The server's place. A host that cannot be read is a usage error."""
     from txcrush.cli._finding import Place

@@ -18,7 +18,6 @@ from txcrush.cli._screen import Screen, Watcher
 from txcrush.cli._stream import EventStream, StreamedEvent
 
 COMPLETED, FAILED, USAGE, NO_SERVER, CANCELLED = 0, 1, 2, 3, 130
-RECONNECT_S = (0.25, 0.5, 1.0, 2.0, 4.0)
 SEND_AGAIN_S = (0.25, 1.0)
 TELL_AGAIN_S = (0.5, 1.0, 2.0, 4.0)
 CANCEL_S = 15.0
@@ -168,7 +167,7 @@ class Prompting:
         while True:
             event = await stream.next()
             if event is None:
-                stream, missed = await self._come_back()
+                stream, missed = await self._member.come_back(self._reactor, self._missed_end)
                 if missed is not None:
                     stream.close()
                     return self._ended(watcher, missed)
@@ -194,21 +193,6 @@ class Prompting:
             status = FAILED
         self._screen.end(end)
         return status
-
-    async def _come_back(self) -> tuple[EventStream, dict[str, Any] | None]:
-        """A new stream, and the end of the run where it came while we were away."""
-        for delay in RECONNECT_S:
-            await deferLater(self._reactor, delay)
-            try:
-                await self._member.join()
-                stream = await self._member.stream()
-                return stream, await self._missed_end()
-            except Unreachable:
-                continue
-            except Refused as refused:
-                if refused.status not in (404, 503):  # closed just now, and ending
-                    raise
-        raise Unreachable("the server is gone; a run that was under way ends as interrupted when it starts again")
 
     async def _missed_end(self) -> dict[str, Any] | None:
         """The end of the run as its session tells it, None while it goes on.

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from txcrush.cli._options import fail, place_of, project_options, server_options
+from txcrush.cli._options import fail, place_of, project_options, rule_of, server_options
 
 
 @click.command()
@@ -35,20 +35,17 @@ def command(
 
     Exit status: 0 left, or the last run completed; 1 it failed; 3 no server that can be used; 130 it was cancelled.
     """
-    from txcrush.cli._answers import Rule
     from txcrush.cli._attaching import View
     from txcrush.cli._client import Refused, Unreachable
     from txcrush.cli._finding import NoServer
     from txcrush.cli.run import screen_for
 
-    if yes and deny:
-        raise click.UsageError("--yes and --deny exclude each other")
     view = View(
         directory=os.path.realpath(directory),
         data_dir=data_dir and os.path.abspath(data_dir),
         session=session,
         until_idle=until_idle,
-        rule=Rule.ALLOW if yes else Rule.DENY if deny else Rule.ASK,
+        rule=rule_of(yes=yes, deny=deny),
     )
     try:
         status = _attached(place_of(host, token_file), view, screen_for(quiet=False, as_json=as_json), asks=not as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from txcrush.cli._options import place_of, project_options, server_options
+from txcrush.cli._options import place_of, project_options, rule_of, server_options
 
 TRIES = 3
 
@@ -56,20 +56,17 @@ def command(
     Exit status: 0 the run completed, 1 it failed or took longer than --timeout, 2 wrong usage, 3 no server that can be
     used, 130 cancelled or left.
     """
-    from txcrush.cli._answers import Rule
     from txcrush.cli._prompting import Wish
 
     if session and goes_on:
         raise click.UsageError("--session and --continue exclude each other")
-    if yes and deny:
-        raise click.UsageError("--yes and --deny exclude each other")
     wish = Wish(
         prompt=_whole_prompt(prompt),
         directory=os.path.realpath(directory),
         data_dir=data_dir and os.path.abspath(data_dir),
         session=session,
         goes_on=goes_on,
-        rule=Rule.ALLOW if yes else Rule.DENY if deny else Rule.ASK,
+        rule=rule_of(yes=yes, deny=deny),
         timeout_s=timeout_s,
     )
     sys.exit(_drive(place_of(host, token_file), wish, screen_for(quiet=quiet, as_json=as_json), asks=not as_json))
