@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from txcrush.model.config import Config, ProviderConfig
+from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.events import Event, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
@@ -148,6 +149,11 @@ class BuildProvider(Protocol):
         """Raises `ConfigInvalid` where the entry cannot be used."""
 
 
+ListModels = Callable[[ProviderConfig], "Deferred[tuple[str, ...]]"]
+"""Asks a provider for the ids of its models; headers come expanded. Fails with a `CrushError` that says why there is no
+answer, within seconds, and quotes nothing secret."""
+
+
 class Permissions(Protocol):
     """The desk where a tool asks whether it may go on."""
 
@@ -203,9 +209,12 @@ MakeProgram = Callable[[ShellLine], Program]
 class ConfigFiles(Protocol):
     """The files that a configuration is read from and written to."""
 
-    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> "Deferred[Config]":
+    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> "Deferred[LoadedConfig]":
         """The merged configuration of the directory; `data_dir` is the client's override, or empty. `reload` says that
         the workspace is open already. Fails with `ConfigInvalid`."""
+
+    def report(self, sources: Sequence[ConfigSource]) -> "Deferred[ConfigReport]":
+        """What has become of the files since."""
 
     def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> "Deferred[None]":
         """Set and remove dotted keys in the scope's file (1 = the workspace's, any other = the user's)."""

@@ -180,7 +180,9 @@ class _Edges:
         settings, in_thread = self._settings, self.in_thread
         return Edges(
             open_store=OpenSqliteStore(self._reactor, self.clock.seconds, _new_id, _open_settings(self._environ)),
-            config_files=JsonConfigFiles(self._reactor, _config_settings(settings, self._environ)),
+            config_files=JsonConfigFiles(
+                self._reactor, _config_settings(settings, self._environ), self._providers.list_models
+            ),
             project_files=self.files,
             skill_files=self.skill_files,
             build_provider=self._providers,
@@ -212,6 +214,7 @@ class _Edges:
             new_id=_new_id,
             environ=self._environ,
             own=OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=self._environ),
+            redact=logs.secrets.redact,
         )
 
     async def close(self) -> None:

@@ -73,7 +73,7 @@ class World:
         return JsonConfigFiles(reactor, chosen)  # type: ignore[arg-type]
 
     async def load(self, path: Path | None = None, data_dir: str = "", **settings: Any) -> Any:
-        return await self.files(**settings).load(str(path or self.project), data_dir, False)
+        return (await self.files(**settings).load(str(path or self.project), data_dir, False)).config
 
     async def change(self, sets: dict[str, object], removes: tuple[str, ...] = (), scope: int = 1, **more: Any) -> None:
         await self.files(**more).change(scope, str(self.project / ".crush"), sets, removes)
@@ -177,14 +177,14 @@ async def test_the_shape_of_a_fresh_workspace_is_the_traces(world: World) -> Non
 @pytest_twisted.ensureDeferred
 async def test_a_reload_leaves_out_the_small_listings(world: World) -> None:
     world.write(world.workspace_file, {"options": {"tui": {"diff_mode": "split"}}})
-    config = await world.files(server_in_git=False).load(str(world.project), "", False, reload=True)
+    config = (await world.files(server_in_git=False).load(str(world.project), "", False, reload=True)).config
     assert config.tools is None
     assert config.options.tui.completions is None
 
 
 @pytest_twisted.ensureDeferred
 async def test_the_requests_debug_wins(world: World) -> None:
-    assert (await world.files().load(str(world.project), "", True)).options.debug
+    assert (await world.files().load(str(world.project), "", True)).config.options.debug
 
 
 @pytest_twisted.ensureDeferred

@@ -1,36 +1,44 @@
 """The configuration of a workspace, read from and written to `crush.json` files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import path as paths
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from txcrush import ports
 from txcrush.adapters.bounded_reading import read_regular
 from txcrush.adapters.config_paths import (
     FILE_NAME,
     SCRIPT_NAME,
+    ProjectSources,
     nearest_data_directory,
     places,
     project_boundary,
+    project_candidates,
     project_sources,
 )
+from txcrush.adapters.config_sources import SeenFiles, report
 from txcrush.adapters.config_writing import locked, replace_file
-from txcrush.core.catalogue import CATALOGUE
+from txcrush.core.catalogue import CATALOGUE, CatalogueEntry
 from txcrush.core.config_defaults import Surroundings, data_directory, with_defaults
 from txcrush.core.dotted_keys import remove_value, set_value
 from txcrush.core.merging import merge
 from txcrush.core.model_choice import with_models
+from txcrush.core.model_lists import to_ask, with_listed
 from txcrush.core.provider_entries import with_offline, with_usable_providers
 from txcrush.core.trust import without_trust
 from txcrush.model.config import Config, ProviderConfig
-from txcrush.model.errors import BadRequest, ConfigInvalid, Failed
+from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
+from txcrush.model.errors import BadRequest, ConfigInvalid, CrushError, Failed
+from txcrush.ports import ListModels
 from txcrush.wire.config import as_object, decode_config, plain, read_object, write_object
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -55,16 +63,23 @@ class ConfigSettings(Struct, frozen=True, kw_only=True):
 
 
 class JsonConfigFiles:
-    """Reads and writes `crush.json` files, in threads."""
+    """Reads and writes `crush.json` files, in threads. Without `list_models` no provider is asked for its models."""
 
-    def __init__(self, reactor: IReactorThreads, settings: ConfigSettings) -> None:
+    def __init__(
+        self, reactor: IReactorThreads, settings: ConfigSettings, list_models: ListModels | None = None
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
+        self._list_models = list_models
 
-    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[Config]:
+    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[LoadedConfig]:
         """The merged configuration; warnings go to the log. `reload` leaves out the limits that a server outside of
         git work trees applies when a workspace is opened. Fails with `ConfigInvalid`."""
         return Deferred.fromCoroutine(self._loaded(_Loading(self._settings, path, data_dir, debug, reload)))
+
+    def report(self, sources: Sequence[ConfigSource]) -> Deferred[ConfigReport]:
+        """What has become of the files since: their size and the time of their last change are compared."""
+        return self._in_thread(report, sources)
 
     def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> Deferred[None]:
         """Set and remove dotted keys in the scope's file, keeping what else is in it.
@@ -74,14 +89,32 @@ class JsonConfigFiles:
         """
         directory = data_dir if scope == WORKSPACE_SCOPE else places(self._settings.env).data_dir
         file = paths.join(directory, FILE_NAME)
-        pool = self._reactor.getThreadPool()
-        return deferToThreadPool(self._reactor, pool, _change, file, self._settings.lock_wait_s, dict(sets), removes)
+        return self._in_thread(_change, file, self._settings.lock_wait_s, dict(sets), removes)
 
-    async def _loaded(self, loading: "_Loading") -> Config:
-        config = await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), loading.config)
+    async def _loaded(self, loading: "_Loading") -> LoadedConfig:
+        written = await self._in_thread(loading.written)
+        asked = to_ask(written, catalogue_of(written), self._settings.env)
+        listed = await self._listed(asked, loading.warnings.append)
+        config = await self._in_thread(loading.completed, with_listed(written, listed))
         for warning in loading.warnings:
             log.warn("configuration of {path}: {warning}", path=loading.path, warning=warning)
-        return config
+        return LoadedConfig(config, loading.seen.sources)
+
+    async def _listed(self, asked: Sequence[ProviderConfig], warn: Callable[[str], None]) -> dict[str, tuple[str, ...]]:
+        """The models of the providers that are asked, all at once, without those that do not answer."""
+        if self._list_models is None or not asked:
+            return {}
+        answers = await DeferredList([maybeDeferred(self._list_models, each) for each in asked], consumeErrors=True)
+        listed = {}
+        for provider, (_, answer) in zip(asked, answers, strict=True):
+            if isinstance(answer, Failure):
+                warn(f"provider {provider.id} could not be asked for its models: {_reason(provider.id, answer)}")
+            else:
+                listed[provider.id] = answer
+        return listed
+
+    def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments)
 
 
 class _Loading:
@@ -90,6 +123,7 @@ class _Loading:
     def __init__(self, settings: ConfigSettings, path: str, data_dir: str, debug: bool, reload: bool) -> None:
         self.path = path
         self.warnings: list[str] = []
+        self.seen = SeenFiles()
         self._settings = settings
         self._asked_data_dir = data_dir
         self._debug = debug
@@ -101,13 +135,16 @@ class _Loading:
     def _boundary(self) -> str:
         return project_boundary(self.path)
 
-    def config(self) -> Config:
+    def written(self) -> Config:
+        """What the files say, with the defaults of what they do not say."""
         config = self._merged()
         self._tell_left_out()
-        if self._debug:
-            config = replace(config, options=replace(config.options, debug=True))
+        return replace(config, options=replace(config.options, debug=True)) if self._debug else config
+
+    def completed(self, config: Config) -> Config:
+        """What was written, with the providers and models that can be used."""
         env, disabled = self._settings.env, config.options.disable_default_providers
-        catalogue = () if disabled else CATALOGUE
+        catalogue = catalogue_of(config)
         offline = self._settings.offline
         if not config.providers and offline is not None and env.get("TXCRUSH_OFFLINE") != "0":
             return with_offline(config, offline)
@@ -124,7 +161,7 @@ class _Loading:
             paths.join(self._places.config_dir, FILE_NAME),
             paths.join(self._places.data_dir, FILE_NAME),
         ]
-        project = project_sources(self.path, self._boundary)
+        project = self._project_sources(user_files)
         project_files = [file for file in project.files if file not in user_files]
         self._tell_scripts(project.scripts)
         try:
@@ -132,6 +169,14 @@ class _Loading:
         except ValueError as error:
             named = " ".join((*user_files, *project_files))
             raise ConfigInvalid(f"failed to load config from paths [{named}]: {error}") from None
+
+    def _project_sources(self, user_files: Sequence[str]) -> ProjectSources:
+        """The project's files. What is there but does not count, because it is somebody else's, is not watched."""
+        for file in (*user_files, *project_candidates(self.path, self._boundary)):
+            self.seen.note(file)
+        project = project_sources(self.path, self._boundary)
+        self.seen.pass_over(set(self.seen.present).difference(user_files, project.files))
+        return project
 
     def _over_files(self, user_files: Sequence[str], project_files: Sequence[str]) -> Config:
         merged: dict[str, object] = {}
@@ -149,6 +194,7 @@ class _Loading:
 
     def _over_workspace_file(self, config: Config, around: Surroundings) -> Config:
         file = paths.join(around.data_directory, FILE_NAME)
+        self.seen.note(file)
         own = self._trusted_part(file)
         if not own:
             return config
@@ -191,6 +237,20 @@ class _Loading:
         scripts.extend(script for script in project_scripts if script != own)
         if scripts:
             self.warnings.append(f"not run, because crushrc is not supported by this version: {', '.join(scripts)}")
+
+
+def catalogue_of(config: Config) -> Sequence[CatalogueEntry]:
+    """The built-in providers, where they are not switched off."""
+    return () if config.options.disable_default_providers else CATALOGUE
+
+
+def _reason(provider_id: str, failure: Failure) -> str:
+    if failure.check(CancelledError):
+        failure.raiseException()
+    if failure.check(CrushError):
+        return str(failure.value)
+    log.failure("asking provider {provider} for its models", failure, provider=provider_id)
+    return "an internal error"
 
 
 def _read(file: str) -> dict[str, object]:

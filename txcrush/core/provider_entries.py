@@ -35,7 +35,7 @@ def with_usable_providers(
     known = {entry.id: entry for entry in catalogue}
     usable: dict[str, ProviderConfig] = {}
     for provider_id, provider in config.providers.items():
-        provider = replace(provider, id=provider_id, extra_headers=_headers(provider_id, provider, env))
+        provider = replace(provider, id=provider_id, extra_headers=expanded_headers(provider_id, provider, env))
         entry = known.get(provider_id)
         try:
             usable[provider_id] = _from_catalogue(entry, provider, env) if entry else _custom(provider, env, warn)
@@ -51,7 +51,8 @@ def with_offline(config: Config, offline: ProviderConfig) -> Config:
     return replace(config, providers={offline.id: offline}, models={**config.models, LARGE: choice, SMALL: choice})
 
 
-def _headers(provider_id: str, provider: ProviderConfig, env: Mapping[str, str]) -> dict[str, str]:
+def expanded_headers(provider_id: str, provider: ProviderConfig, env: Mapping[str, str]) -> dict[str, str]:
+    """The entry's headers without empty ones. Raises `ConfigInvalid` for one that cannot be expanded."""
     headers = {}
     for name, template in provider.extra_headers.items():
         try:

@@ -13,6 +13,7 @@ from txcrush.adapters.providers._access import Access
 from txcrush.adapters.providers._connections import Connections
 from txcrush.adapters.providers._dialects import DEFAULT_BASES, MESSAGES_MODELS, MESSAGES_TYPE, SUPPORTED_TYPES
 from txcrush.adapters.providers._idle_watch import Limits
+from txcrush.adapters.providers._model_list import listed
 from txcrush.adapters.providers._posting import ByModel, PostingProvider, Wire
 from txcrush.adapters.providers._stream import StreamingPost
 from txcrush.adapters.providers.chat_completions import ChatCompletions
@@ -27,7 +28,7 @@ NO_CACHE_MARKERS = "CRUSH_DISABLE_ANTHROPIC_CACHE"
 """The variable that forbids to mark what the provider should keep in its cache."""
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_CHAT, _MESSAGES = "/chat/completions", "/v1/messages"
+_CHAT, _MESSAGES, _MODELS = "/chat/completions", "/v1/messages", "/models"
 
 
 class ProviderBuilder:
@@ -88,6 +89,14 @@ class ProviderBuilder:
         agent = self._connections.agent_for(access.url)
         post = StreamingPost(agent, self._clock, self._limits, f"provider {config.id!r}")
         return PostingProvider(wire, access, post)
+
+    def list_models(self, config: ProviderConfig) -> Deferred[tuple[str, ...]]:
+        """See `ports.ListModels`."""
+        return Deferred.fromCoroutine(self._listed(config))
+
+    async def _listed(self, config: ProviderConfig) -> tuple[str, ...]:
+        access = self._access(config, "", _MODELS)
+        return await listed(self._connections.agent_for(access.url), access, self._clock)
 
     def close(self) -> Deferred[None]:
         """Fires when every connection is closed; what still used one has failed then."""

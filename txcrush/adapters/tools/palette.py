@@ -1,6 +1,6 @@
 """The built-in tools of a workspace."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -11,6 +11,8 @@ from txcrush.adapters.skill_places import SkillPlaces
 from txcrush.adapters.tools.agent import Agent
 from txcrush.adapters.tools.agentic_fetch import AgenticFetch
 from txcrush.adapters.tools.bash import BashTool
+from txcrush.adapters.tools.crush_info import CrushInfo
+from txcrush.adapters.tools.crush_logs import CrushLogs
 from txcrush.adapters.tools.edit import Edits
 from txcrush.adapters.tools.file_changes import FileChanges
 from txcrush.adapters.tools.job_kill import JobKill
@@ -35,7 +37,7 @@ LOOKS_OF_FETCHER = frozenset({"glob", "grep", "view"})
 
 class Edges(Struct, frozen=True, kw_only=True):
     """What the tools of every workspace share. `environ` is the server's environment; `own` says what is the server's
-    own on the disk."""
+    own on the disk; `redact` takes known secrets out of a text."""
 
     processes: Processes
     make_program: MakeProgram
@@ -45,6 +47,7 @@ class Edges(Struct, frozen=True, kw_only=True):
     new_id: NewId
     environ: Mapping[str, str]
     own: OwnPlaces
+    redact: Callable[[str], str]
 
 
 class Palette:
@@ -62,6 +65,7 @@ class Palette:
             *self._file_tools(bench),
             *self._search_tools(bench, bench.path),
             *self._edges.web.for_workspace(bench, self._places(bench, bench.path)),
+            *self._own_state(bench),
         ]
         return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()))
 
@@ -94,6 +98,11 @@ class Palette:
     def _search_tools(self, bench: Workbench, directory: str) -> tuple[Tool, ...]:
         edges = self._edges
         return search_tools(bench, directory, edges.clock, edges.environ, edges.in_thread)
+
+    def _own_state(self, bench: Workbench) -> tuple[Tool, ...]:
+        """What tells the main agent about the server itself."""
+        in_thread, redact = self._edges.in_thread, self._edges.redact
+        return (CrushInfo(bench, in_thread, redact), CrushLogs(bench.data_dir, in_thread, redact))
 
     def _sub_agents(self, bench: Workbench, tools: list[Tool]) -> tuple[Tool, ...]:
         """The tools that send another agent, with what that one works with."""
