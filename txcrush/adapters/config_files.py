@@ -104,7 +104,9 @@ class JsonConfigFiles:
         """The models of the providers that are asked, all at once, without those that do not answer."""
         if self._list_models is None or not asked:
             return {}
-        answers = await DeferredList([maybeDeferred(self._list_models, each) for each in asked], consumeErrors=True)
+        answers: list[tuple[bool, Any]] = await DeferredList(
+            [maybeDeferred(self._list_models, each) for each in asked], consumeErrors=True
+        )
         listed = {}
         for provider, (_, answer) in zip(asked, answers, strict=True):
             if isinstance(answer, Failure):

@@ -9,7 +9,10 @@ MAX_MODELS = 5000
 
 
 def model_ids(raw: bytes) -> tuple[str, ...]:
-    """The ids of `{"data": [{"id": …}, …]}`, in order, each once, at most 5,000. Raises ValueError for anything else."""
+    """The ids of `{"data": [{"id": …}, …]}`, in order, each once, at most 5,000.
+
+    Raises ValueError for anything else.
+    """
     try:
         answer = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
