@@ -23,6 +23,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush.adapters.process_table import kill_children
 from txcrush.model.errors import CrushError
 
 STOP_S = 6.0
@@ -161,6 +162,7 @@ class Process:
 
     def __init__(self) -> None:
         self._watchdog: threading.Timer | None = None
+        self._adopts = False
 
     def raise_file_limit(self) -> None:
         """Allow as many open files as the system lets us: every subscriber is one."""
@@ -172,6 +174,7 @@ class Process:
         """On Linux, become the parent of what our children leave behind, so that it can be found and ended."""
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            self._adopts = True
 
     def catch_signals(self, handler: Callable[[int], None]) -> None:
         """Call the handler for each stop signal, except those that our parent had us ignore (`nohup`, `&`)."""
@@ -207,6 +210,8 @@ class Process:
 
     def exit(self, status: int) -> None:
         """End the process here and now; threads and children have no say."""
+        if self._adopts:
+            kill_children(os.getpid())
         os._exit(status)
 
     def _force(self) -> None:

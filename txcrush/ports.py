@@ -149,9 +149,11 @@ class BuildProvider(Protocol):
         """Raises `ConfigInvalid` where the entry cannot be used."""
 
 
-ListModels = Callable[[ProviderConfig], "Deferred[tuple[str, ...]]"]
-"""Asks a provider for the ids of its models; headers come expanded. Fails with a `CrushError` that says why there is no
-answer, within seconds, and quotes nothing secret."""
+class ListModels(Protocol):
+    """Asks a provider which models it has."""
+
+    def __call__(self, config: ProviderConfig, /) -> "Deferred[tuple[str, ...]]":
+        """Their ids, after a few seconds at most. Fails with `ProviderError` or `ConfigInvalid`."""
 
 
 class Permissions(Protocol):

@@ -1,4 +1,4 @@
-"""What every `ports.Provider` promises: run by the fake, the offline model and the adapter on a real socket."""
+"""What every `ports.Provider` promises: run by the fake, the offline model and both adapters on a real socket."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +16,7 @@ from txcrush.model.messages import FinishReason
 from txcrush.model.providers import ModelReply, ModelRequest, UserTurn
 from txcrush.model.tools import ToolSpec
 from txcrush.ports import Provider
+from txcrush.testing.messages_answer import MessagesAnswer, refuse
 from txcrush.testing.model_server import Exchange, ModelServer
 from txcrush.testing.recording_sink import RecordingSink
 from txcrush.testing.scripted_provider import Call, Fail, Hang, Say, ScriptedProvider, Step, Think, Wait
@@ -71,6 +72,7 @@ class Real:
     """The Chat Completions adapter, with a server behind a real socket."""
 
     kinds = ("talk", "call", "fail", "hang")
+    type = "openai-compat"
 
     def __init__(self) -> None:
         self.server = ModelServer.listen(reactor)
@@ -78,7 +80,7 @@ class Real:
 
     def provider(self, kind: str) -> Provider:
         self.server.handler = getattr(self, f"_{kind}")
-        return self.builder(ProviderConfig(id="acme", base_url=self.server.base_url))
+        return self.builder(ProviderConfig(id="acme", type=self.type, base_url=self.server.base_url))
 
     def go_on(self) -> None:
         """The reactor does that."""
@@ -109,7 +111,41 @@ class Real:
         exchange.text("begun")
 
 
-@pytest_twisted.async_yield_fixture(params=[Fake, Offline, Real])
+class RealMessages(Real):
+    """The Anthropic Messages adapter."""
+
+    type = "anthropic"
+
+    def _talk(self, exchange: Exchange) -> None:
+        answer = self._begun(exchange)
+        answer.text("Hello")
+        answer.stop()
+        answer.finish()
+        answer.done()
+
+    def _call(self, exchange: Exchange) -> None:
+        answer = self._begun(exchange)
+        answer.call("c1", "ls", "{", "}")
+        answer.stop()
+        answer.finish("tool_use")
+        answer.done()
+
+    def _fail(self, exchange: Exchange) -> None:
+        refuse(exchange, 400, "invalid_request_error", "no")
+
+    def _hang(self, exchange: Exchange) -> None:
+        answer = MessagesAnswer(exchange)
+        answer.begin()
+        answer.text("begun")
+
+    def _begun(self, exchange: Exchange) -> MessagesAnswer:
+        answer = MessagesAnswer(exchange)
+        answer.begin()
+        answer.thinking("hm", signature="c2ln")
+        return answer
+
+
+@pytest_twisted.async_yield_fixture(params=[Fake, Offline, Real, RealMessages])
 async def side(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     made = request.param()
     yield made

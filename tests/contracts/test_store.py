@@ -340,11 +340,33 @@ async def test_file_versions_are_ordered_by_version_and_unique_per_path(opened: 
 
 
 @pytest_twisted.ensureDeferred
+async def test_d_17_the_newest_version_of_a_path_is_of_one_session_or_of_all(opened: Opened) -> None:
+    store = opened.store
+    versions = [
+        FileVersion(id=name, session_id=owner, path=path, content=name, version=number, created_at=at)
+        for name, owner, path, number, at in (
+            ("a", S1, "/a", 0, 1),
+            ("b", S1, "/a", 1, 1),
+            ("c", S2, "/a", 3, 1),
+            ("d", S2, "/b", 9, 1),
+            ("e", S1, "/a", 3, 1),
+        )
+    ]
+    await store.write(PutSession(session()), PutSession(session(S2)), *map(PutFileVersion, versions))
+    assert await store.newest_file_version("/a", S2) == versions[2]
+    assert await store.newest_file_version("/a", None) == versions[4]
+    assert await store.newest_file_version("/b", S1) is None
+    assert await store.newest_file_version("/c", None) is None
+
+
+@pytest_twisted.ensureDeferred
 async def test_read_marks_keep_the_last_time_latest_first(opened: Opened) -> None:
     store = opened.store
     await store.write(PutSession(session()), PutSession(session(S2)))
     await store.write(MarkRead(S1, "/a", 1), MarkRead(S1, "/b", 2), MarkRead(S1, "/a", 3), MarkRead(S2, "/c", 9))
     assert await store.read_marks(S1) == [ReadMark("/a", 3), ReadMark("/b", 2)]
+    await store.write(MarkRead(S1, "/b", 1, size=7, mtime_ns=1_700_000_000_123_456_789))
+    assert await store.read_marks(S1) == [ReadMark("/a", 3), ReadMark("/b", 2, 7, 1_700_000_000_123_456_789)]
     await refused(store.write(MarkRead(SessionId("unknown"), "/a", 1)))
     await refused(store.write(MarkRead(S1, "", 1)))
 

@@ -86,6 +86,7 @@ async def test_t_bash_04_the_tools_answers_on_a_real_bash(shell: Shell) -> None:
         ("nopenope", '\n"nopenope": executable file not found in $PATH\n\nExit code 127'),
         ("curl http://127.0.0.1:9/", f"\n{BLOCKED.format('curl')}\nExit code 1"),
         ("cd /; pwd", "/\n"),
+        ("if", "\ncould not parse command: line 2: syntax error: unexpected end of file\nExit code 1"),
         ("kill -9 $$", "\nexit status 137\nExit code 137"),
     ):
         answer = await shell.call(command)

@@ -9,64 +9,23 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs
 
-from txcrush.adapters.providers import Limits, ProviderBuilder
+from txcrush.adapters.providers import Limits
 from txcrush.model.config import Model, ProviderConfig
 from txcrush.model.errors import ConfigInvalid, ProviderError
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import ModelReply, ModelRequest, Usage, UserTurn
-from txcrush.testing.model_server import Exchange, ModelServer
+from txcrush.testing.model_server import Exchange
+from txcrush.testing.provider_rig import KEY, REQUEST, ProviderRig
 from txcrush.testing.recording_sink import RecordingSink
 from txcrush.wire.json import encode
 
-KEY = "sk-canary-0123456789"
-REQUEST = ModelRequest(model="m", turns=(UserTurn("hi"),), affinity="a1b2")
-
-
-class Rig:
-    """A server, a builder on a fake clock, and the sink of the last request."""
-
-    def __init__(self, limits: Limits | None = None, environ: dict[str, str] | None = None) -> None:
-        self.clock = Clock()
-        self.clock.advance(1_700_000_000)
-        self.server = ModelServer.listen(reactor)
-        self.sink = RecordingSink()
-        self.builder = ProviderBuilder(
-            reactor,
-            clock=self.clock,
-            environ=environ or {},
-            expand=lambda text: text.replace("$KEY", KEY),
-            new_id=lambda: "minted",
-            limits=limits,
-        )
-
-    def ask(self, request: ModelRequest = REQUEST, **config: Any) -> Deferred[ModelReply]:
-        entry = {"id": "acme", "type": "openai-compat", "base_url": self.server.base_url, "api_key": "$KEY"} | config
-        return self.builder(ProviderConfig(**entry)).stream(request, self.sink)
-
-    async def fails(self, answer: Callable[[Exchange], None], **config: Any) -> ProviderError:
-        """The error that a request ends with when the server answers so."""
-        asked = self.ask(**config)
-        answer(await self.server.next_request())
-        with pytest.raises(ProviderError) as caught:
-            await asked
-        return caught.value
-
-    async def said(self, count: int) -> None:
-        """Wait until so much was said, and for the adapter to be done with it: a sink is called in the middle."""
-        await self.sink.when_said(count)
-        await deferLater(reactor, 0)
-
-    async def close(self) -> None:
-        await self.builder.close()
-        await self.server.stop()
-
 
 @pytest_twisted.async_yield_fixture
-async def rig() -> AsyncIterator[Rig]:
-    made = Rig()
+async def rig() -> AsyncIterator[ProviderRig]:
+    made = ProviderRig(reactor)
     yield made
     await made.close()
 
@@ -84,7 +43,7 @@ def streamed(*parts: bytes) -> Callable[[Exchange], None]:
 
 
 @pytest_twisted.ensureDeferred
-async def test_text_and_usage_of_a_plain_answer(rig: Rig) -> None:
+async def test_text_and_usage_of_a_plain_answer(rig: ProviderRig) -> None:
     asked = rig.ask()
     (await rig.server.next_request()).reply("Hel", "lo", prompt=100, completion=20)
     reply = await asked
@@ -93,7 +52,7 @@ async def test_text_and_usage_of_a_plain_answer(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_what_is_sent(rig: Rig) -> None:
+async def test_what_is_sent(rig: ProviderRig) -> None:
     asked = rig.ask(extra_headers={"X-Team": "red", "user-agent": "mine", "X-None": ""}, extra_body={"seed": 7})
     exchange = await rig.server.next_request()
     exchange.reply("x")
@@ -110,7 +69,7 @@ async def test_what_is_sent(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_a_key_there_is_no_authorization_and_a_bearer_key_goes_as_it_is(rig: Rig) -> None:
+async def test_without_a_key_there_is_no_authorization_and_a_bearer_key_goes_as_it_is(rig: ProviderRig) -> None:
     for key, sent in (("", None), ("Bearer abcdefgh", "Bearer abcdefgh")):
         asked = rig.ask(api_key=key)
         exchange = await rig.server.next_request()
@@ -121,7 +80,7 @@ async def test_without_a_key_there_is_no_authorization_and_a_bearer_key_goes_as_
 
 
 @pytest_twisted.ensureDeferred
-async def test_reasoning_ends_before_the_text_and_before_a_call(rig: Rig) -> None:
+async def test_reasoning_ends_before_the_text_and_before_a_call(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -184,7 +143,7 @@ CALLS = [("c1", "ls", '{"path":"."}'), ("c2", "cat", '{"f":1}')]
     ids=["standard", "index 0 for all", "no index", "repeated ids", "neither behind the first", "name later"],
 )
 @pytest_twisted.ensureDeferred
-async def test_tool_calls_are_put_together_whatever_the_server_leaves_out(rig: Rig, pieces: list[Any]) -> None:
+async def test_tool_calls_are_put_together_whatever_the_server_leaves_out(rig: ProviderRig, pieces: list[Any]) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -199,7 +158,7 @@ async def test_tool_calls_are_put_together_whatever_the_server_leaves_out(rig: R
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_call_without_an_id_or_with_one_twice_gets_one_of_its_own(rig: Rig) -> None:
+async def test_a_call_without_an_id_or_with_one_twice_gets_one_of_its_own(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -211,7 +170,7 @@ async def test_a_call_without_an_id_or_with_one_twice_gets_one_of_its_own(rig: R
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_call_is_complete_when_the_next_one_begins(rig: Rig) -> None:
+async def test_a_call_is_complete_when_the_next_one_begins(rig: ProviderRig) -> None:
     rig.ask().addErrback(lambda failure: failure.trap(CancelledError))
     exchange = await rig.server.next_request()
     exchange.head()
@@ -222,7 +181,7 @@ async def test_a_call_is_complete_when_the_next_one_begins(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_answer_in_one_piece_is_taken_too(rig: Rig) -> None:
+async def test_an_answer_in_one_piece_is_taken_too(rig: ProviderRig) -> None:
     asked = rig.ask()
     call = {"id": "c1", "type": "function", "function": {"name": "ls", "arguments": "{}"}}
     message = {"role": "assistant", "content": "ok", "tool_calls": [call]}
@@ -238,7 +197,7 @@ async def test_an_answer_in_one_piece_is_taken_too(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_answer_without_done_ends_with_its_body(rig: Rig) -> None:
+async def test_an_answer_without_done_ends_with_its_body(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.send(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -248,7 +207,7 @@ async def test_an_answer_without_done_ends_with_its_body(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_connection_is_used_again(rig: Rig) -> None:
+async def test_a_connection_is_used_again(rig: ProviderRig) -> None:
     for _ in range(3):
         asked = rig.ask()
         (await rig.server.next_request()).reply("x")
@@ -259,7 +218,7 @@ async def test_a_connection_is_used_again(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_closing_the_builder_closes_the_kept_connections(rig: Rig) -> None:
+async def test_closing_the_builder_closes_the_kept_connections(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.reply("x")
@@ -270,7 +229,7 @@ async def test_closing_the_builder_closes_the_kept_connections(rig: Rig) -> None
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_request_on_a_kept_connection_that_breaks_is_not_sent_twice(rig: Rig) -> None:
+async def test_a_request_on_a_kept_connection_that_breaks_is_not_sent_twice(rig: ProviderRig) -> None:
     asked = rig.ask()
     (await rig.server.next_request()).reply("x")
     await asked
@@ -280,7 +239,7 @@ async def test_a_request_on_a_kept_connection_that_breaks_is_not_sent_twice(rig:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_server_that_never_closes_behind_done_is_cut_off(rig: Rig) -> None:
+async def test_a_server_that_never_closes_behind_done_is_cut_off(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -295,7 +254,7 @@ async def test_a_server_that_never_closes_behind_done_is_cut_off(rig: Rig) -> No
 
 
 @pytest_twisted.ensureDeferred
-async def test_p21_statuses_carry_the_providers_words_and_its_wish(rig: Rig) -> None:
+async def test_p21_statuses_carry_the_providers_words_and_its_wish(rig: ProviderRig) -> None:
     error = await rig.fails(lambda exchange: exchange.error(429, "slow down", Retry_After="7"))
     assert (error.status, error.title, error.message) == (429, "Too Many Requests", "slow down")
     assert (error.retryable, error.retry_after_s) == (True, 7)
@@ -308,7 +267,7 @@ async def test_p21_statuses_carry_the_providers_words_and_its_wish(rig: Rig) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_p24_a_key_that_the_provider_quotes_is_not_shown(rig: Rig) -> None:
+async def test_p24_a_key_that_the_provider_quotes_is_not_shown(rig: ProviderRig) -> None:
     quoted = f"Incorrect API key provided: {KEY}; team hunter22hunter22"
     extra = {"X-Secret": "hunter22hunter22"}
     with capturedLogs() as logs:
@@ -320,7 +279,7 @@ async def test_p24_a_key_that_the_provider_quotes_is_not_shown(rig: Rig) -> None
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_error_inside_the_stream(rig: Rig) -> None:
+async def test_an_error_inside_the_stream(rig: ProviderRig) -> None:
     broken = b'data: {"error":{"type":"overloaded_error","message":"try later"}}\n\n'
     error = await rig.fails(streamed(b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n', broken))
     assert (error.title, error.message, error.retryable) == ("Provider Overloaded", "try later", True)
@@ -330,7 +289,7 @@ async def test_an_error_inside_the_stream(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_stream_that_ends_too_early_is_a_transport_error(rig: Rig) -> None:
+async def test_a_stream_that_ends_too_early_is_a_transport_error(rig: ProviderRig) -> None:
     text = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
 
     def dropped(exchange: Exchange) -> None:
@@ -361,14 +320,14 @@ async def test_a_stream_that_ends_too_early_is_a_transport_error(rig: Rig) -> No
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_p22_garbage_ends_the_request_cleanly(rig: Rig, parts: list[bytes]) -> None:
+async def test_p22_garbage_ends_the_request_cleanly(rig: ProviderRig, parts: list[bytes]) -> None:
     error = await rig.fails(streamed(*parts))
     assert (error.title, error.retryable) == ("Invalid Response", False)
     assert error.message
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_no_http_at_all_ends_the_request_cleanly(rig: Rig) -> None:
+async def test_p22_no_http_at_all_ends_the_request_cleanly(rig: ProviderRig) -> None:
     for garbage in (
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
@@ -379,7 +338,7 @@ async def test_p22_no_http_at_all_ends_the_request_cleanly(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_an_encoding_that_was_not_asked_for_is_refused(rig: Rig) -> None:
+async def test_p22_an_encoding_that_was_not_asked_for_is_refused(rig: ProviderRig) -> None:
     def zipped(exchange: Exchange) -> None:
         exchange.head(Content_Encoding="gzip")
         exchange.chunk(b"\x1f\x8b\x08")
@@ -406,7 +365,7 @@ def endless(exchange: Exchange, data: bytes) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_p22_a_line_without_end_is_cut_off_at_the_limit() -> None:
-    rig = Rig(Limits(line_bytes=100_000))
+    rig = ProviderRig(reactor, Limits(line_bytes=100_000))
 
     def answer(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\n\r\ndata: ")
@@ -420,7 +379,7 @@ async def test_p22_a_line_without_end_is_cut_off_at_the_limit() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_headers_without_end_are_cut_off(rig: Rig) -> None:
+async def test_p22_headers_without_end_are_cut_off(rig: ProviderRig) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\n")
         endless(exchange, b"x-header: y\r\n" * 5000)
@@ -430,7 +389,7 @@ async def test_p22_headers_without_end_are_cut_off(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_an_error_body_without_end_is_read_up_to_the_limit(rig: Rig) -> None:
+async def test_p22_an_error_body_without_end_is_read_up_to_the_limit(rig: ProviderRig) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 500 Oops\r\n\r\n")
         endless(exchange, b"x" * 65536)
@@ -441,7 +400,7 @@ async def test_p22_an_error_body_without_end_is_read_up_to_the_limit(rig: Rig) -
 
 
 @pytest_twisted.ensureDeferred
-async def test_p23_names_that_do_not_resolve_and_ports_where_nobody_listens(rig: Rig) -> None:
+async def test_p23_names_that_do_not_resolve_and_ports_where_nobody_listens(rig: ProviderRig) -> None:
     with pytest.raises(ProviderError) as caught:
         await rig.ask(base_url="http://nowhere.invalid/v1")
     assert (caught.value.title, caught.value.retryable) == ("Host Not Found", True)
@@ -453,7 +412,7 @@ async def test_p23_names_that_do_not_resolve_and_ports_where_nobody_listens(rig:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p23_a_server_that_speaks_no_tls_is_a_typed_error(rig: Rig) -> None:
+async def test_p23_a_server_that_speaks_no_tls_is_a_typed_error(rig: ProviderRig) -> None:
     class Plain(Protocol):
         def connectionMade(self) -> None:
             self.transport.write(b"220 ready\r\n")
@@ -469,7 +428,7 @@ async def test_p23_a_server_that_speaks_no_tls_is_a_typed_error(rig: Rig) -> Non
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_a_stalled_stream_is_logged_at_15_s_and_ended_at_the_limit(rig: Rig) -> None:
+async def test_p18_a_stalled_stream_is_logged_at_15_s_and_ended_at_the_limit(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -491,7 +450,7 @@ async def test_p18_a_stalled_stream_is_logged_at_15_s_and_ended_at_the_limit(rig
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_a_server_that_never_answers_is_ended_at_the_limit(rig: Rig) -> None:
+async def test_p18_a_server_that_never_answers_is_ended_at_the_limit(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     rig.clock.pump([15, 284])
@@ -504,7 +463,7 @@ async def test_p18_a_server_that_never_answers_is_ended_at_the_limit(rig: Rig) -
 
 
 @pytest_twisted.ensureDeferred
-async def test_p19_keep_alive_bytes_do_not_prolong_the_wait_and_text_does(rig: Rig) -> None:
+async def test_p19_keep_alive_bytes_do_not_prolong_the_wait_and_text_does(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -526,7 +485,7 @@ async def test_p19_keep_alive_bytes_do_not_prolong_the_wait_and_text_does(rig: R
         await asked
 
 
-async def round_trip(rig: Rig) -> None:
+async def round_trip(rig: ProviderRig) -> None:
     """Another request, through the same reactor, so that what was written before has arrived."""
     other = rig.builder(ProviderConfig(id="other", base_url=rig.server.base_url)).stream(REQUEST, RecordingSink())
     (await rig.server.next_request()).reply("x")
@@ -535,7 +494,7 @@ async def round_trip(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_server_that_sends_nothing_behind_the_finish_is_not_waited_for_long(rig: Rig) -> None:
+async def test_a_server_that_sends_nothing_behind_the_finish_is_not_waited_for_long(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -557,7 +516,7 @@ async def cancelled(asked: Deferred[ModelReply]) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_cancel_before_the_headers_closes_the_connection(rig: Rig) -> None:
+async def test_p18_cancel_before_the_headers_closes_the_connection(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     await cancelled(asked)
@@ -566,7 +525,7 @@ async def test_p18_cancel_before_the_headers_closes_the_connection(rig: Rig) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_cancel_in_the_middle_closes_the_connection_and_the_sink_hears_nothing_more(rig: Rig) -> None:
+async def test_p18_cancel_in_the_middle_closes_the_connection_and_the_sink_hears_nothing_more(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -580,7 +539,7 @@ async def test_p18_cancel_in_the_middle_closes_the_connection_and_the_sink_hears
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_sink_that_cancels_hears_nothing_more_of_the_same_bytes(rig: Rig) -> None:
+async def test_a_sink_that_cancels_hears_nothing_more_of_the_same_bytes(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -594,7 +553,7 @@ async def test_a_sink_that_cancels_hears_nothing_more_of_the_same_bytes(rig: Rig
 
 
 @pytest_twisted.ensureDeferred
-async def test_cancel_during_an_error_body_closes_the_connection(rig: Rig) -> None:
+async def test_cancel_during_an_error_body_closes_the_connection(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.send(b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nhalf")
@@ -604,7 +563,7 @@ async def test_cancel_during_an_error_body_closes_the_connection(rig: Rig) -> No
 
 
 @pytest_twisted.ensureDeferred
-async def test_cancel_at_once_sends_nothing(rig: Rig) -> None:
+async def test_cancel_at_once_sends_nothing(rig: ProviderRig) -> None:
     with capturedLogs() as logs:
         await cancelled(rig.ask())
         await Deferred.fromCoroutine(round_trip(rig))
@@ -614,7 +573,7 @@ async def test_cancel_at_once_sends_nothing(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_an_error_of_the_sink_fails_the_request_and_closes_the_connection(rig: Rig) -> None:
+async def test_an_error_of_the_sink_fails_the_request_and_closes_the_connection(rig: ProviderRig) -> None:
     rig.sink.text = lambda delta: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     asked = rig.ask()
     exchange = await rig.server.next_request()
@@ -626,7 +585,7 @@ async def test_an_error_of_the_sink_fails_the_request_and_closes_the_connection(
 
 
 @pytest_twisted.ensureDeferred
-async def test_many_requests_at_once_do_not_mix(rig: Rig) -> None:
+async def test_many_requests_at_once_do_not_mix(rig: ProviderRig) -> None:
     sinks = [RecordingSink() for _ in range(20)]
     provider = rig.builder(ProviderConfig(id="acme", base_url=rig.server.base_url))
     rig.server.handler = lambda exchange: exchange.reply(exchange.json()["messages"][0]["content"], "!")
@@ -642,7 +601,7 @@ async def test_many_requests_at_once_do_not_mix(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_entries_that_cannot_be_used_say_why(rig: Rig) -> None:
+async def test_entries_that_cannot_be_used_say_why(rig: ProviderRig) -> None:
     def refused(**config: Any) -> str:
         with pytest.raises(ConfigInvalid) as caught:
             rig.ask(**config)
@@ -662,7 +621,7 @@ async def test_entries_that_cannot_be_used_say_why(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_dialects(rig: Rig) -> None:
+async def test_dialects(rig: ProviderRig) -> None:
     async def sent(model: str = "m", config: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
         asked = rig.ask(ModelRequest(model=model, turns=REQUEST.turns, max_tokens=9, **fields), **(config or {}))
         exchange = await rig.server.next_request()

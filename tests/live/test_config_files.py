@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
+from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles, lists_no_models
 from txcrush.adapters.config_paths import in_work_tree, project_boundary
 from txcrush.model.config import Model, ProviderConfig, SelectedModel
-from txcrush.model.errors import BadRequest, ConfigInvalid, Failed
+from txcrush.model.errors import BadRequest, ConfigInvalid, Failed, ProviderError
 
 MODELS = [
     {"id": "fake-large", "name": "Fake Large", "default_max_tokens": 4096},
@@ -69,8 +70,9 @@ class World:
     def files(self, trust: bool = True, **settings: Any) -> JsonConfigFiles:
         settings.setdefault("offline", OFFLINE)
         settings.setdefault("server_in_git", True)
+        list_models = settings.pop("list_models", lists_no_models)
         chosen = ConfigSettings(env=self.env, trust_projects=trust, system_dir=str(self.root / "etc"), **settings)
-        return JsonConfigFiles(reactor, chosen)  # type: ignore[arg-type]
+        return JsonConfigFiles(reactor, chosen, list_models)  # type: ignore[arg-type]
 
     async def load(self, path: Path | None = None, data_dir: str = "", **settings: Any) -> Any:
         return (await self.files(**settings).load(str(path or self.project), data_dir, False)).config
@@ -467,3 +469,49 @@ async def test_t_info_04_a_file_of_the_same_size_and_one_that_cannot_be_looked_a
     report = await files.report(sources)
     assert report.changed == (str(plain),)
     assert [error.split(":")[0] for error in report.errors] == [str(world.user_file)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_providers_that_list_no_models_are_asked_all_at_once(world: World, logged: Callable[[], str]) -> None:
+    def entry(**more: object) -> dict[str, object]:
+        return {"base_url": "http://127.0.0.1:9/v1", "api_key": "k", **more}
+
+    asked: list[str] = []
+
+    def list_models(provider: ProviderConfig) -> Deferred[tuple[str, ...]]:
+        asked.append(provider.id)
+        if provider.id == "broken":
+            return fail(ProviderError("no such page", status=404))
+        return succeed(("new", "fake-small"))
+
+    world.write(
+        world.user_file,
+        {
+            "providers": {
+                "broken": entry(),
+                "found": entry(extra_headers={"X": "$HOME"}),
+                "more": entry(models=MODELS, discover_models=True),
+                "quiet": entry(discover_models=False),
+                "listed": entry(models=MODELS),
+            }
+        },
+    )
+    config = await world.load(list_models=list_models)
+    assert sorted(asked) == ["broken", "found", "more"]
+    models = {name: [model.id for model in provider.models] for name, provider in config.providers.items()}
+    assert models == {
+        "found": ["new", "fake-small"],
+        "more": ["fake-large", "fake-small", "new"],
+        "listed": ["fake-large", "fake-small"],
+    }
+    assert "the models of provider broken are not known: no such page" in logged()
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_an_untrusted_project_names_is_not_asked(world: World) -> None:
+    def list_models(_: ProviderConfig) -> Deferred[tuple[str, ...]]:
+        raise AssertionError("nobody allowed that")
+
+    world.write(world.project / "crush.json", {"providers": {"theirs": {"base_url": "http://127.0.0.1:9/v1"}}})
+    config = await world.load(trust=False, list_models=list_models)
+    assert "theirs" not in config.providers

@@ -107,7 +107,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 @pytest.mark.parametrize("url", REFUSED_URLS)
 @pytest_twisted.ensureDeferred
-async def test_promise_68_nothing_connects_to_what_is_not_public(rig: Rig, url: str) -> None:
+async def test_promise_68_d_09_nothing_connects_to_what_is_not_public(rig: Rig, url: str) -> None:
     with pytest.raises(AddressRefused, match="--allow-private-fetch"):
         await rig.get(url)
     assert (rig.server.connections, rig.routed.connected) == (0, [])

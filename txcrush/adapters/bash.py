@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from os import path as paths
 
+from txcrush.adapters.bash_lines import Shape
 from txcrush.adapters.shell_environment import environment
 from txcrush.model.errors import Refused
 from txcrush.model.processes import Program, ShellLine
@@ -40,9 +41,6 @@ __txcrush_split() {
   done
 }
 """
-
-Shape = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""A program, the words that its arguments begin with, the flags that stand among them."""
 
 
 class Bash:
@@ -90,7 +88,7 @@ def prelude(banned_names: Iterable[str], banned_shapes: Iterable[Shape]) -> str:
     names = sorted(banned_names)
     shapes: dict[str, list[Shape]] = {}
     for shape in banned_shapes:
-        shapes.setdefault(shape[0], []).append(shape)
+        shapes.setdefault(shape.program, []).append(shape)
     refused = "".join(f"{name}() {{ __txcrush_refuse {name}; }}\n" for name in names)
     shaped = "".join(_shaped(name, found) for name, found in sorted(shapes.items()) if name not in names)
     return _ALWAYS + (_REFUSALS + refused + shaped if refused or shaped else "")
@@ -99,8 +97,8 @@ def prelude(banned_names: Iterable[str], banned_shapes: Iterable[Shape]) -> str:
 def _shaped(name: str, shapes: Iterable[Shape]) -> str:
     """A function that runs the program unless its arguments have one of the shapes."""
     tests = "".join(
-        f"case $__txcrush_words in {_pattern(words)}*) {_with_flags(name, flags)} ;; esac; "
-        for _, words, flags in shapes
+        f"case $__txcrush_words in {_pattern(shape.words)}*) {_with_flags(name, shape.flags)} ;; esac; "
+        for shape in shapes
     )
     return f'{name}() {{ __txcrush_split "$@"; {tests}command {name} "$@"; }}\n'
 

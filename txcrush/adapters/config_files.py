@@ -1,17 +1,15 @@
 """The configuration of a workspace, read from and written to `crush.json` files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import path as paths
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from txcrush import ports
 from txcrush.adapters.bounded_reading import read_regular
@@ -32,13 +30,11 @@ from txcrush.core.config_defaults import Surroundings, data_directory, with_defa
 from txcrush.core.dotted_keys import remove_value, set_value
 from txcrush.core.merging import merge
 from txcrush.core.model_choice import with_models
-from txcrush.core.model_lists import to_ask, with_listed
-from txcrush.core.provider_entries import with_offline, with_usable_providers
+from txcrush.core.provider_entries import unlisted_providers, with_found_models, with_offline, with_usable_providers
 from txcrush.core.trust import without_trust
 from txcrush.model.config import Config, ProviderConfig
 from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.errors import BadRequest, ConfigInvalid, CrushError, Failed
-from txcrush.ports import ListModels
 from txcrush.wire.config import as_object, decode_config, plain, read_object, write_object
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
@@ -62,11 +58,16 @@ class ConfigSettings(Struct, frozen=True, kw_only=True):
     lock_wait_s: float = 5.0
 
 
+def lists_no_models(_: ProviderConfig) -> Deferred[tuple[str, ...]]:
+    """Implements `ports.ListModels` where no provider is ever asked."""
+    return succeed(())
+
+
 class JsonConfigFiles:
-    """Reads and writes `crush.json` files, in threads. Without `list_models` no provider is asked for its models."""
+    """Reads and writes `crush.json` files, in threads. `list_models` asks providers that list none for theirs."""
 
     def __init__(
-        self, reactor: IReactorThreads, settings: ConfigSettings, list_models: ListModels | None = None
+        self, reactor: IReactorThreads, settings: ConfigSettings, list_models: ports.ListModels = lists_no_models
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -79,7 +80,7 @@ class JsonConfigFiles:
 
     def report(self, sources: Sequence[ConfigSource]) -> Deferred[ConfigReport]:
         """What has become of the files since: their size and the time of their last change are compared."""
-        return self._in_thread(report, sources)
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), report, sources)
 
     def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> Deferred[None]:
         """Set and remove dotted keys in the scope's file, keeping what else is in it.
@@ -89,34 +90,30 @@ class JsonConfigFiles:
         """
         directory = data_dir if scope == WORKSPACE_SCOPE else places(self._settings.env).data_dir
         file = paths.join(directory, FILE_NAME)
-        return self._in_thread(_change, file, self._settings.lock_wait_s, dict(sets), removes)
+        pool = self._reactor.getThreadPool()
+        return deferToThreadPool(self._reactor, pool, _change, file, self._settings.lock_wait_s, dict(sets), removes)
 
     async def _loaded(self, loading: "_Loading") -> LoadedConfig:
-        written = await self._in_thread(loading.written)
-        asked = to_ask(written, catalogue_of(written), self._settings.env)
-        listed = await self._listed(asked, loading.warnings.append)
-        config = await self._in_thread(loading.completed, with_listed(written, listed))
+        pool = self._reactor.getThreadPool()
+        config = await deferToThreadPool(self._reactor, pool, loading.merged)
+        found = await self._found(loading.unlisted(config), loading.warnings)
+        config = await deferToThreadPool(self._reactor, pool, loading.completed, with_found_models(config, found))
         for warning in loading.warnings:
             log.warn("configuration of {path}: {warning}", path=loading.path, warning=warning)
         return LoadedConfig(config, loading.seen.sources)
 
-    async def _listed(self, asked: Sequence[ProviderConfig], warn: Callable[[str], None]) -> dict[str, tuple[str, ...]]:
-        """The models of the providers that are asked, all at once, without those that do not answer."""
-        if self._list_models is None or not asked:
-            return {}
-        answers: list[tuple[bool, Any]] = await DeferredList(
-            [maybeDeferred(self._list_models, each) for each in asked], consumeErrors=True
-        )
-        listed = {}
-        for provider, (_, answer) in zip(asked, answers, strict=True):
-            if isinstance(answer, Failure):
-                warn(f"provider {provider.id} could not be asked for its models: {_reason(provider.id, answer)}")
-            else:
-                listed[provider.id] = answer
-        return listed
+    async def _found(self, unlisted: Sequence[ProviderConfig], warnings: list[str]) -> dict[str, Sequence[str]]:
+        """The models of these providers, all asked at once."""
+        asked = [Deferred.fromCoroutine(self._models_of(provider, warnings)) for provider in unlisted]
+        listed = await gatherResults(asked)
+        return {provider.id: models for provider, models in zip(unlisted, listed, strict=True)}
 
-    def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments)
+    async def _models_of(self, provider: ProviderConfig, warnings: list[str]) -> tuple[str, ...]:
+        try:
+            return await self._list_models(provider)
+        except CrushError as error:
+            warnings.append(f"the models of provider {provider.id} are not known: {error.message}")
+            return ()
 
 
 class _Loading:
@@ -137,16 +134,22 @@ class _Loading:
     def _boundary(self) -> str:
         return project_boundary(self.path)
 
-    def written(self) -> Config:
-        """What the files say, with the defaults of what they do not say."""
+    def merged(self) -> Config:
+        """What the files say."""
         config = self._merged()
         self._tell_left_out()
-        return replace(config, options=replace(config.options, debug=True)) if self._debug else config
+        if self._debug:
+            config = replace(config, options=replace(config.options, debug=True))
+        return config
+
+    def unlisted(self, config: Config) -> list[ProviderConfig]:
+        """The providers that are to be asked for their models."""
+        return unlisted_providers(config, _catalogue(config), self._settings.env)
 
     def completed(self, config: Config) -> Config:
-        """What was written, with the providers and models that can be used."""
+        """The configuration with the providers that can be asked, and its models chosen."""
         env, disabled = self._settings.env, config.options.disable_default_providers
-        catalogue = catalogue_of(config)
+        catalogue = _catalogue(config)
         offline = self._settings.offline
         if not config.providers and offline is not None and env.get("TXCRUSH_OFFLINE") != "0":
             return with_offline(config, offline)
@@ -241,18 +244,9 @@ class _Loading:
             self.warnings.append(f"not run, because crushrc is not supported by this version: {', '.join(scripts)}")
 
 
-def catalogue_of(config: Config) -> Sequence[CatalogueEntry]:
-    """The built-in providers, where they are not switched off."""
+def _catalogue(config: Config) -> Sequence[CatalogueEntry]:
+    """The known providers, unless they are switched off."""
     return () if config.options.disable_default_providers else CATALOGUE
-
-
-def _reason(provider_id: str, failure: Failure) -> str:
-    if failure.check(CancelledError):
-        failure.raiseException()
-    if failure.check(CrushError):
-        return str(failure.value)
-    log.failure("asking provider {provider} for its models", failure, provider=provider_id)
-    return "an internal error"
 
 
 def _read(file: str) -> dict[str, object]:

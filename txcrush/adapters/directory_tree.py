@@ -87,30 +87,34 @@ class TreeWalk:
 
     def _read(self, directory: _Directory, below: list[_Directory]) -> Iterator[Entry]:
         """The visible entries of one directory, directories first, then by name; those to be read join `below`."""
-        for found in sorted(self._visible(directory), key=lambda entry: (not entry.is_directory, entry.parts[-1])):
+        directories, files = self._visible(directory)
+        for name in sorted(directories):
+            found = Entry((*directory.parts, name), is_directory=True)
             yield found
-            if found.is_directory:
-                below.extend(self._opened(directory, found))
+            below.extend(self._opened(directory, found))
+        for name in sorted(files):
+            yield Entry((*directory.parts, name), is_directory=False)
 
-    def _visible(self, directory: _Directory) -> Iterator[Entry]:
+    def _visible(self, directory: _Directory) -> tuple[list[str], list[str]]:
+        """The names of the directories and of the others, without those that are ignored."""
+        names: tuple[list[str], list[str]] = ([], [])
         if self._is_stopped() or self._looked_at > MAX_LOOKED_AT:
             self._is_partial = True
-            return
+            return names
         try:
             entries = os.scandir(directory.path)
         except OSError:
             if not directory.parts:
                 raise
-            return
+            return names
         with entries:
-            for count, entry in enumerate(entries):
-                if count == MAX_ENTRIES:
-                    self._is_partial = True
-                    return
+            for entry in islice(entries, MAX_ENTRIES):
                 self._looked_at += 1
-                found = Entry((*directory.parts, entry.name), _is_directory(entry))
-                if not self._ignoring.hides_alone(found.parts, is_directory=found.is_directory):
-                    yield found
+                is_directory = _is_directory(entry)
+                if not self._ignoring.hides_alone((*directory.parts, entry.name), is_directory=is_directory):
+                    names[not is_directory].append(entry.name)
+            self._is_partial = self._is_partial or next(entries, None) is not None
+        return names
 
     def _opened(self, directory: _Directory, found: Entry) -> Iterator[_Directory]:
         """The directory, if its inside may be shown."""

@@ -24,8 +24,9 @@ class Place(Struct, frozen=True, kw_only=True):
     """A file or directory that a model has named, there or not.
 
     `absolute` is the name, joined and cleaned as text; `real` is where it led when it was looked at, without symbolic
-    links. It `is_inside` where both lie in the workspace, and `is_guarded` where writing needs somebody's word whatever
-    is allowed or skipped.
+    links, and what is asked for where that lies outside: a grant is of the file, not of a link that may lead elsewhere
+    tomorrow. It `is_inside` where both lie in the workspace, and `is_guarded` where writing needs somebody's word
+    whatever is allowed or skipped.
     """
 
     absolute: str

@@ -45,9 +45,10 @@ DRAIN_S = 0.05
 """What a child had written when it exited is read for so long."""
 
 FREE_BYTES = 4 << 20
-PACE_BYTES = 256 << 10
+PACE_BYTES = 128 << 10
 PACE_S = 0.005
-"""After the first megabytes a child is read at most 256 KiB in 5 ms: `yes` must not fill the reactor's time."""
+"""After the first megabytes a child is read at most 128 KiB in 5 ms, and several share that: `yes` must not fill the
+reactor's time."""
 
 LOOKS_S = (0.02, 0.05, 0.1)
 """Pauses between looks while an interrupt is given time; the last one repeats."""
@@ -138,7 +139,7 @@ class RunningChild(asyncio.SubprocessProtocol):
         for reader in readers:
             reader.pause_reading()
         if readers:
-            self._owner.clock.callLater(PACE_S, self._resume)
+            self._owner.clock.callLater(PACE_S * self._owner.running, self._resume)
 
     def _resume(self) -> None:
         for reader in self._readers():
@@ -193,6 +194,11 @@ class ChildProcesses:
             self._sweep.cancel()
         if self._children or self._past:
             await self._kill(lambda: partial(descendants, pid=self._own_pid))
+
+    @property
+    def running(self) -> int:
+        """How many children run, at least one."""
+        return max(1, len(self._children))
 
     # What children tell
 

@@ -1,4 +1,4 @@
-"""Known OpenAI-compatible providers, so that a key and a model are enough to configure one.
+"""Known providers, so that a key and a model are enough to configure one.
 
 Names, types, addresses and default models come from the public catwalk catalogue v0.52.1, which is under the MIT
 licence:
@@ -37,9 +37,13 @@ class CatalogueEntry(Struct, frozen=True):
 
 
 _TABLE = """
+anthropic | Anthropic | anthropic | ${ANTHROPIC_API_ENDPOINT:-https://api.anthropic.com} | $ANTHROPIC_API_KEY | claude-sonnet-4-6 | claude-haiku-4-5-20251001
 openai | OpenAI | openai | ${OPENAI_API_ENDPOINT:-https://api.openai.com/v1} | $OPENAI_API_KEY | gpt-5.6-sol | gpt-5.6-luna
 xai | xAI | openai-compat | https://api.x.ai/v1 | $XAI_API_KEY | grok-4.5 | grok-4.5
 zai | Z.AI | openai-compat | https://api.z.ai/api/coding/paas/v4 | $ZAI_API_KEY | glm-5.2 | glm-5-turbo
+kimi-coding | Kimi Coding | anthropic | https://api.kimi.com/coding | $KIMI_CODING_API_KEY | kimi-for-coding | kimi-for-coding
+minimax | MiniMax | anthropic | https://api.minimax.io/anthropic | $MINIMAX_API_KEY | MiniMax-M2.7 | MiniMax-M2.7
+minimax-china | MiniMax China | anthropic | https://api.minimaxi.com/anthropic | $MINIMAX_API_KEY | MiniMax-M2.7 | MiniMax-M2.7
 moonshot | Moonshot | openai-compat | https://api.moonshot.ai/v1 | $MOONSHOT_API_KEY | kimi-k3 | kimi-k2.7-code
 synthetic | Synthetic | openai-compat | https://api.synthetic.new/openai/v1 | $SYNTHETIC_API_KEY | syn:large:text | syn:small:text
 aihubmix | AIHubMix | openai-compat | https://aihubmix.com/v1 | $AIHUBMIX_API_KEY | gpt-5 | gpt-5-nano

@@ -35,13 +35,58 @@ def with_usable_providers(
     known = {entry.id: entry for entry in catalogue}
     usable: dict[str, ProviderConfig] = {}
     for provider_id, provider in config.providers.items():
-        provider = replace(provider, id=provider_id, extra_headers=expanded_headers(provider_id, provider, env))
+        provider = replace(provider, id=provider_id, extra_headers=_headers(provider_id, provider, env))
         entry = known.get(provider_id)
         try:
             usable[provider_id] = _from_catalogue(entry, provider, env) if entry else _custom(provider, env, warn)
         except _Dropped as reason:
             warn(f"provider {provider_id} is left out: {reason}")
     return replace(config, providers=usable)
+
+
+def unlisted_providers(
+    config: Config, catalogue: Sequence[CatalogueEntry], env: Mapping[str, str]
+) -> list[ProviderConfig]:
+    """The providers that are to be asked for their models, headers expanded: those of the user's own that list none,
+    or that want to be asked all the same. Raises like `with_usable_providers`."""
+    known = {entry.id for entry in catalogue}
+    return [
+        replace(provider, id=provider_id, extra_headers=_headers(provider_id, provider, env))
+        for provider_id, provider in config.providers.items()
+        if provider_id not in known and _is_asked(provider)
+    ]
+
+
+def _is_asked(provider: ProviderConfig) -> bool:
+    wanted = not provider.models if provider.discover_models is None else provider.discover_models
+    return wanted and bool(provider.base_url) and not provider.disable
+
+
+def with_found_models(config: Config, found: Mapping[str, Sequence[str]]) -> Config:
+    """The configuration with models of these ids behind the listed ones of each provider."""
+    providers = dict(config.providers)
+    for provider_id, model_ids in found.items():
+        models = providers[provider_id].models
+        listed = {model.id for model in models}
+        new = tuple(_found(model_id) for model_id in model_ids if model_id not in listed)
+        providers[provider_id] = replace(providers[provider_id], models=models + new)
+    return replace(config, providers=providers)
+
+
+def _found(model_id: str) -> Model:
+    """A model of which nothing but the id is known."""
+    return Model(
+        id=model_id,
+        name=model_id,
+        cost_per_1m_in=0,
+        cost_per_1m_out=0,
+        cost_per_1m_in_cached=0,
+        cost_per_1m_out_cached=0,
+        context_window=0,
+        default_max_tokens=0,
+        can_reason=False,
+        supports_attachments=False,
+    )
 
 
 def with_offline(config: Config, offline: ProviderConfig) -> Config:
@@ -51,8 +96,7 @@ def with_offline(config: Config, offline: ProviderConfig) -> Config:
     return replace(config, providers={offline.id: offline}, models={**config.models, LARGE: choice, SMALL: choice})
 
 
-def expanded_headers(provider_id: str, provider: ProviderConfig, env: Mapping[str, str]) -> dict[str, str]:
-    """The entry's headers without empty ones. Raises `ConfigInvalid` for one that cannot be expanded."""
+def _headers(provider_id: str, provider: ProviderConfig, env: Mapping[str, str]) -> dict[str, str]:
     headers = {}
     for name, template in provider.extra_headers.items():
         try:
@@ -75,6 +119,8 @@ def _from_catalogue(entry: CatalogueEntry, provider: ProviderConfig, env: Mappin
     )
     if provider.disable:
         return provider
+    if entry.id == "anthropic" and provider.oauth is not None:
+        raise _Dropped("logging in to a subscription is not supported, set an api_key")
     if not provider.models:
         raise _Dropped("it lists no models")
     if not _expanded("api_key", provider.api_key, env):

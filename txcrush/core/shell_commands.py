@@ -125,9 +125,16 @@ class ShellCommands:
         stdout, stderr = whole(out.parts), whole(err.parts)
         out.close()
         err.close()
-        if status == 2 and not stdout and stderr.startswith(UNREADABLE):
+        if unreadable(status, stdout, stderr):
             return ShellAnswer("", 1)
         return ShellAnswer(f"{stdout}\n{stderr}" if stdout and stderr else stdout + stderr, status)
+
+
+def unreadable(status: int, stdout: str, stderr: str) -> str:
+    """What bash says of a line that it could not parse, and so did not run; empty where it could."""
+    if status != 2 or stdout or not stderr.startswith(UNREADABLE):
+        return ""
+    return stderr.partition("\n")[0].removeprefix("bash: -c: ")
 
 
 def pairs(lines: Iterable[str]) -> dict[str, str]:

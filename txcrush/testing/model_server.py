@@ -1,7 +1,8 @@
-"""A Chat Completions server on a real loopback socket that does, byte by byte, what a test says.
+"""A model server on a real loopback socket that does, byte by byte, what a test says.
 
-It speaks HTTP by hand, so that a test can also send what no HTTP server would. Nothing here sleeps: a test waits for
-`next_request()`, sends what it likes, and waits for `when_gone()`.
+An exchange writes Chat Completions; `messages_answer` writes Anthropic Messages on it. HTTP is spoken by hand, so that
+a test can also send what no HTTP server would. Nothing here sleeps: a test waits for `next_request()`, sends what it
+likes, and waits for `when_gone()`.
 """
 
 from collections import deque
@@ -152,8 +153,13 @@ class ModelServer:
 
     @property
     def base_url(self) -> str:
-        """What a provider's `base_url` is set to."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        """What the `base_url` of a Chat Completions provider is set to."""
+        return f"{self.root_url}/v1"
+
+    @property
+    def root_url(self) -> str:
+        """What the `base_url` of an Anthropic Messages provider is set to."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def open(self) -> int:

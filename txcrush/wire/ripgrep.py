@@ -17,9 +17,15 @@ _BINARY = b": binary file matches (found "
 _REGEX_ERROR = "regex parse error:"
 
 
-def read_names(output: bytes) -> list[str]:
-    """The names of a list of files that was printed with `NAMES`; one that was cut off is left out."""
-    return [_name(raw) for raw in output.split(b"\0")[:-1]]
+def read_names(output: bytes) -> Iterator[str]:
+    """The names of a list of files that was printed with `NAMES`; one that was cut off is left out.
+
+    They come one after the other: a split of a million holds the interpreter for 80 ms.
+    """
+    at = 0
+    while (end := output.find(b"\0", at)) >= 0:
+        yield _name(output[at:end])
+        at = end + 1
 
 
 def read_matches(output: bytes) -> list[FileMatches]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.adapters.bash import LONGEST_BYTES, Bash, prelude
+from txcrush.adapters.bash_lines import Shape
 from txcrush.model.errors import Refused
 from txcrush.model.processes import Program, ShellLine
 
-SHAPES = (("npm", ("install",), ("-g",)), ("curl", ("x",), ()))
+SHAPES = (Shape("npm", ("install",), ("-g",)), Shape("curl", ("x",)))
 
 
 class Programs(SynchronousTestCase):

@@ -65,8 +65,9 @@ class Belonging(SynchronousTestCase):
         rows = table(seen(SERVER, 1, SERVER, "w/1"))
         self.assertEqual(self.found(rows), set())
 
-    def test_descendants_are_the_living_below(self) -> None:
-        rows = table(seen(SERVER), seen(20, SERVER), seen(21, 20), seen(22, 21, is_zombie=True), seen(30, 1))
+    def test_descendants_are_the_living_below_in_sessions_of_their_own(self) -> None:
+        below = (seen(20, SERVER, 20), seen(21, 20, 20), seen(22, 21, 20, is_zombie=True), seen(23, SERVER, SERVER))
+        rows = table(seen(SERVER, 1, SERVER), *below, seen(30, 1, 30))
         self.assertEqual(descendants(rows, SERVER), {20, 21})
 
     def test_a_mark_covers_itself_and_what_stands_under_it(self) -> None:

@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.core.events import EventLog, Frame
+from txcrush.core.events import BIG_EVENT, EventLog, Frame
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, Event, EventKind, LoggedEvent
 from txcrush.model.ids import MessageId, SessionId
@@ -59,6 +59,29 @@ class EventsCase(SynchronousTestCase):
 
     def show(self, title: str) -> None:
         self.events.show(told(title))
+
+
+class Preparing(EventsCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.encoded: list[Deferred[bytes]] = []
+        self.events.encode_apart = self._encode_apart
+
+    def _encode_apart(self, event: Event) -> Deferred[bytes]:
+        self.encoded.append(Deferred())
+        return self.encoded[-1]
+
+    def test_a_big_event_is_encoded_beforehand_and_goes_out_so(self) -> None:
+        preparing = Deferred.fromCoroutine(self.events.prepared(told("a"), BIG_EVENT))
+        self.assertNoResult(preparing)
+        self.encoded[0].callback(b"beforehand")
+        self.events.commit([], [self.successResultOf(preparing)])
+        self.assertEqual(self.ear.heard, ["beforehand"])
+
+    def test_a_small_one_is_left_as_it_is(self) -> None:
+        event = told("a")
+        self.assertIs(self.successResultOf(Deferred.fromCoroutine(self.events.prepared(event, BIG_EVENT - 1))), event)
+        self.assertEqual(self.encoded, [])
 
 
 class Order(EventsCase):

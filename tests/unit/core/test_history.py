@@ -2,6 +2,7 @@
 
 import base64
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core import history
@@ -131,6 +132,11 @@ class Assistants(SynchronousTestCase):
         said = assistant(Reasoning("hm", "seal", 1, 2), " done \n", call("c", '{"a":1}'))
         turns = past(said, tool(result("c")))
         self.assertEqual(turns[0], AssistantTurn("done", "hm", "seal", (AssistantCall("c", "ls", '{"a":1}'),)))
+
+    def test_r_hist_05_a_seal_goes_back_to_who_made_it_and_to_nobody_else(self) -> None:
+        said = replace(assistant(Reasoning("hm", "seal")), provider="anthropic")
+        self.assertEqual(past(said, provider="anthropic"), [AssistantTurn("", "hm", "seal")])
+        self.assertEqual(past(said, provider="openai"), [AssistantTurn("", "hm")])
 
     def test_r_hist_05_a_call_without_input_has_an_empty_object(self) -> None:
         turns = past(assistant(ToolCall("c", "ls")), tool(result("c")))

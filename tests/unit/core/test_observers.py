@@ -2,7 +2,7 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.core.observers import OneShot, apart, within
+from txcrush.core.observers import OneShot, apart, ended, within
 
 
 class OneShots(SynchronousTestCase):
@@ -34,6 +34,29 @@ class OneShots(SynchronousTestCase):
         errors = [self.failureResultOf(one, ValueError).value for one in waiting]
         self.assertIsNot(errors[0], errors[1])
         self.assertFalse(shot.happened)
+
+
+class Ended(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.given_up: list[object] = []
+        self.work: Deferred[str] = Deferred(self.given_up.append)
+        self.waiting = Deferred.fromCoroutine(ended(self.work))
+
+    def test_it_gives_what_the_work_gives(self) -> None:
+        self.work.callback("done")
+        self.assertEqual(self.successResultOf(self.waiting), "done")
+
+    def test_it_fails_as_the_work_does(self) -> None:
+        self.work.errback(ValueError("no"))
+        self.failureResultOf(self.waiting, ValueError)
+
+    def test_who_is_cancelled_is_so_once_the_work_has_ended(self) -> None:
+        self.waiting.cancel()
+        self.waiting.cancel()
+        self.assertNoResult(self.waiting)
+        self.assertEqual(self.given_up, [])
+        self.work.callback("done")
+        self.failureResultOf(self.waiting, CancelledError)
 
 
 class Apart(SynchronousTestCase):

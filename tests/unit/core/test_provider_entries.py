@@ -4,8 +4,8 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core.catalogue import CATALOGUE
-from txcrush.core.provider_entries import with_offline, with_usable_providers
-from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.core.provider_entries import unlisted_providers, with_found_models, with_offline, with_usable_providers
+from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, Token, TuiOptions
 from txcrush.model.errors import ConfigInvalid
 
 
@@ -95,6 +95,18 @@ class UsableProvidersTests(SynchronousTestCase):
         self.assertIsNone(found)
         self.assertIn("OPENAI_API_KEY", warnings[0])
 
+    def test_a_subscription_login_of_anthropic_is_dropped(self) -> None:
+        env = {"ANTHROPIC_API_KEY": "s3cret"}
+        keyed = ProviderConfig(models=(a_model("m"),))
+        found, _ = self.usable(keyed, "anthropic", env)
+        assert found is not None
+        self.assertEqual((found.type, found.api_key), ("anthropic", "$ANTHROPIC_API_KEY"))
+        found, warnings = self.usable(
+            replace(keyed, oauth=Token(access_token="t", expires_in=1, expires_at=1)), "anthropic", env
+        )
+        self.assertIsNone(found)
+        self.assertIn("set an api_key", warnings[0])
+
     def test_a_disabled_known_provider_stays_in_the_list(self) -> None:
         found, _ = self.usable(ProviderConfig(disable=True), "openai", env={})
         assert found is not None
@@ -125,3 +137,31 @@ class UsableProvidersTests(SynchronousTestCase):
         choice = SelectedModel("echo", "offline", max_tokens=7)
         self.assertEqual(config.models, {"large": choice, "small": choice})
         self.assertEqual(config.providers, {"offline": offline})
+
+
+class FoundModelsTests(SynchronousTestCase):
+    def asked(self, provider: ProviderConfig, name: str = "mine") -> list[ProviderConfig]:
+        return unlisted_providers(a_config(**{name: provider}), CATALOGUE, ENV)
+
+    def test_own_providers_without_models_are_asked_with_their_headers(self) -> None:
+        bare = replace(GOOD, models=(), extra_headers={"A": "$KEY"})
+        self.assertEqual(self.asked(bare), [replace(bare, id="mine", extra_headers={"A": "s3cret"})])
+
+    def test_who_is_not_asked(self) -> None:
+        bare = replace(GOOD, models=())
+        for quiet in (
+            GOOD,
+            replace(bare, discover_models=False),
+            replace(bare, disable=True),
+            replace(bare, base_url=""),
+        ):
+            self.assertEqual(self.asked(quiet), [])
+        self.assertEqual(self.asked(bare, "openai"), [])
+        self.assertEqual(len(self.asked(replace(GOOD, discover_models=True))), 1)
+
+    def test_what_is_found_stands_behind_what_is_listed(self) -> None:
+        config = with_found_models(a_config(mine=GOOD, other=GOOD), {"mine": ["new", "m"]})
+        self.assertEqual(
+            [(each.id, each.name) for each in config.providers["mine"].models], [("m", "m"), ("new", "new")]
+        )
+        self.assertEqual(config.providers["other"], GOOD)

@@ -7,6 +7,7 @@ from txcrush.core.toolbox import NOT_JSON, PARALLEL, Done, Place, Toolbox
 from txcrush.model.errors import Failed, StorageFailed
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import ToolCall, ToolResult
+from txcrush.model.tools import ToolUse
 from txcrush.testing.scripted_tool import ScriptedTool
 from txcrush.wire.json import parse_object
 from txcrush.wire.repair import repaired_object
@@ -42,6 +43,16 @@ class ToolboxCase(SynchronousTestCase):
         (result,) = self.successResultOf(self.run_calls(made)).results
         self.assertTrue(result.is_error)
         return result.content
+
+
+class Context(ToolboxCase):
+    def test_t_ctx_01_a_tool_is_told_where_its_call_stands(self) -> None:
+        self.run_calls(call("a", "last", '{"n":1}'))
+        (use,) = self.last.uses
+        told = (use.session_id, use.message_id, use.supports_images, use.model_name, use.arguments)
+        self.assertEqual(told, ("s", "m", False, "Large", {"n": 1}))
+        bare = ToolUse(call=use.call, arguments={}, session_id=SessionId(""), message_id=MessageId(""))
+        self.assertEqual((bare.supports_images, bare.model_name), (False, ""))
 
 
 class Order(ToolboxCase):

@@ -2,6 +2,7 @@
 
 from itertools import count
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -85,6 +86,12 @@ class Making(TranscriptCase):
             self.transcript.add(self.transcript.result(SESSION, ToolResult(call_id, "ls", "ok")))
         self.assertEqual([one.role for one in self.messages()], [Role.TOOL, Role.TOOL])
         self.assertEqual(len({one.id for one in self.messages()}), 2)
+
+    def test_a_prepared_result_is_the_same(self) -> None:
+        preparing = self.transcript.prepared_result(SESSION, ToolResult("c", "ls", "ok" * 100_000))
+        addition = self.successResultOf(Deferred.fromCoroutine(preparing))
+        self.successResultOf(self.transcript.add(addition))
+        self.assertEqual([one.role for one in self.messages()], [Role.TOOL])
 
     def test_an_assistant_message_begins_empty_with_its_model_and_provider(self) -> None:
         self.begin()

@@ -18,6 +18,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     `idle_s` is the longest wait for an event with progress, `stalled_s` when a wait is first logged. Once the answer
     is finished, its tail (usage) may take `tail_s`; a connection that stays open behind the end is cut after `drain_s`.
+    A list of models has `list_s` for its head and again for its body.
     """
 
     connect_s: float = 30
@@ -25,6 +26,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     stalled_s: float = 15
     tail_s: float = 10
     drain_s: float = 1
+    list_s: float = 3
     line_bytes: int = 16 * 1024 * 1024
     error_bytes: int = 64 * 1024
     head_bytes: int = 256 * 1024

@@ -170,8 +170,8 @@ class AnswerBody(TwistedProtocol):
             self.transport.stopProducing()  # type: ignore[attr-defined]
 
 
-class ErrorBody(TwistedProtocol):
-    """The beginning of an error's body. `done` fires with it at the limit, at the end or when the connection breaks."""
+class BoundedBody(TwistedProtocol):
+    """The beginning of a body. `done` fires with it at the limit, at the end or when the connection breaks."""
 
     def __init__(self, limit: int) -> None:
         self.done: Deferred[bytes] = Deferred(lambda _: self.stop())
@@ -235,7 +235,7 @@ class StreamingPost:
             raise await self._refused(response, watch)
         encoding = _header(response, "content-encoding")
         if encoding not in ("", "identity"):
-            unread = ErrorBody(0)
+            unread = BoundedBody(0)
             response.deliverBody(unread)
             unread.stop()
             raise invalid_answer(
@@ -248,7 +248,7 @@ class StreamingPost:
         await done
 
     async def _refused(self, response: IResponse, watch: IdleWatch) -> Exception:
-        body = ErrorBody(self._limits.error_bytes)
+        body = BoundedBody(self._limits.error_bytes)
         response.deliverBody(body)
         headers = {
             name.decode("latin-1").lower(): values[-1].decode("latin-1")

@@ -13,11 +13,11 @@ from txcrush.adapters.providers._access import Access
 from txcrush.adapters.providers._connections import Connections
 from txcrush.adapters.providers._dialects import DEFAULT_BASES, MESSAGES_MODELS, MESSAGES_TYPE, SUPPORTED_TYPES
 from txcrush.adapters.providers._idle_watch import Limits
-from txcrush.adapters.providers._model_list import listed
+from txcrush.adapters.providers._listing import listed_models
 from txcrush.adapters.providers._posting import ByModel, PostingProvider, Wire
 from txcrush.adapters.providers._stream import StreamingPost
 from txcrush.adapters.providers.chat_completions import ChatCompletions
-from txcrush.adapters.providers.messages import Messages
+from txcrush.adapters.providers.messages import Messages, key_headers
 from txcrush.adapters.providers.offline import OFFLINE, OfflineProvider
 from txcrush.model.config import ProviderConfig
 from txcrush.model.errors import ConfigInvalid
@@ -28,7 +28,7 @@ NO_CACHE_MARKERS = "CRUSH_DISABLE_ANTHROPIC_CACHE"
 """The variable that forbids to mark what the provider should keep in its cache."""
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_CHAT, _MESSAGES, _MODELS = "/chat/completions", "/v1/messages", "/models"
+_CHAT, _MESSAGES = "/chat/completions", "/v1/messages"
 
 
 class ProviderBuilder:
@@ -91,12 +91,16 @@ class ProviderBuilder:
         return PostingProvider(wire, access, post)
 
     def list_models(self, config: ProviderConfig) -> Deferred[tuple[str, ...]]:
-        """See `ports.ListModels`."""
-        return Deferred.fromCoroutine(self._listed(config))
+        """The ids of the models that the provider says it has. Fails with `ProviderError` or `ConfigInvalid`."""
+        return Deferred.fromCoroutine(self._list_models(config))
 
-    async def _listed(self, config: ProviderConfig) -> tuple[str, ...]:
-        access = self._access(config, "", _MODELS)
-        return await listed(self._connections.agent_for(access.url), access, self._clock)
+    async def _list_models(self, config: ProviderConfig) -> tuple[str, ...]:
+        kind = config.type or "openai-compat"
+        speaks_messages = kind == MESSAGES_TYPE
+        access = self._access(config, kind, "/v1/models" if speaks_messages else "/models")
+        own = key_headers(config.id, access) if speaks_messages else access.bearer()
+        agent = self._connections.agent_for(access.url)
+        return await listed_models(agent, access, own, self._clock, self._limits)
 
     def close(self) -> Deferred[None]:
         """Fires when every connection is closed; what still used one has failed then."""

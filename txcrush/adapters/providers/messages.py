@@ -29,7 +29,7 @@ class Messages:
 
     def headers(self, request: ModelRequest) -> Headers:
         """See `Wire`."""
-        headers = self._access.headers(request.affinity, {"anthropic-version": VERSION, **self._key()})
+        headers = self._access.headers(request.affinity, key_headers(self._config.id, self._access))
         if is_thinking(thinking_ways(self._config, request).options):
             said = ",".join(headers.getRawHeaders(_BETA, []))
             headers.setRawHeaders(_BETA, [said if INTERLEAVED in said else ",".join(filter(None, (said, INTERLEAVED)))])
@@ -54,10 +54,14 @@ class Messages:
         """See `Wire`."""
         return MessagesReply(sink, self._new_id)
 
-    def _key(self) -> dict[str, str]:
-        if self._access.is_bearer or self._config.id.startswith("minimax"):
-            return self._access.bearer()
-        return {"x-api-key": self._access.api_key} if self._access.api_key else {}
+
+def key_headers(provider_id: str, access: Access) -> dict[str, str]:
+    """The version of the API, and the key where this provider looks for it."""
+    if access.is_bearer or provider_id.startswith("minimax"):
+        key = access.bearer()
+    else:
+        key = {"x-api-key": access.api_key} if access.api_key else {}
+    return {"anthropic-version": VERSION, **key}
 
 
 def _conforms(wire: Messages) -> Wire:

@@ -61,7 +61,7 @@ are stored.
 You wrote: {prompt}
 
 To talk to a real model, put this into `~/.config/crush/crush.json` (any server that speaks OpenAI Chat Completions \
-will do):
+will do; for Anthropic Messages the type is "anthropic"):
 
 ```json
 {snippet}

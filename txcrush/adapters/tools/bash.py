@@ -5,12 +5,12 @@ from os import path as paths
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 
-from txcrush.adapters.bash_lines import Judgement, judge
+from txcrush.adapters.bash_lines import Judgement, judge, leads_out
 from txcrush.adapters.tools import job_text
 from txcrush.adapters.tools.specs import arguments, boolean, described, integer, text
 from txcrush.core.jobs import Job, JobEnd, Jobs
-from txcrush.core.kept_output import whole
 from txcrush.core.observers import within
+from txcrush.core.shell_commands import unreadable
 from txcrush.model.errors import Failed, Refused
 from txcrush.model.permissions import Ask
 from txcrush.model.tools import ToolOutput, ToolUse, denied
@@ -77,18 +77,26 @@ class BashTool:
             raise Refused("missing command")
         if not use.session_id:
             raise Failed("session ID is required for executing a shell command")
-        judgement = judge(given.command)
         working_dir = self._resolved(given.working_dir)
-        if not judgement.runs_unasked and not await self._may(use, given, judgement, working_dir):
+        judgement, unasked = await self._in_thread(self._judged, given.command, working_dir)
+        if not unasked and not await self._may(use, given, judgement, working_dir):
             return denied()
         refusal = await self._refusal(judgement, given.command, working_dir)
         if refusal:
             return self._refused(given, working_dir, refusal)
-        command = judgement.command if judgement.runs_unasked else given.command
+        command = judgement.command if unasked else given.command
         return await self._watched(self._started(command, working_dir, given), given)
 
     def _resolved(self, working_dir: str) -> str:
         return paths.normpath(paths.join(self._workspace, working_dir))
+
+    def _judged(self, command: str, working_dir: str) -> tuple[Judgement, bool]:
+        """The judgement of the line, and whether it may run unasked here: not where a link leads what it reads out of
+        the workspace. Runs in a thread."""
+        judgement = judge(command)
+        if not judgement.runs_unasked:
+            return judgement, False
+        return judgement, not leads_out(judgement.reads, working_dir, self._workspace)
 
     def _may(self, use: ToolUse, given: BashArguments, judgement: Judgement, working_dir: str) -> Deferred[bool]:
         return self._permissions.ask(
@@ -126,13 +134,13 @@ class BashTool:
         job = self._jobs.start(command, working_dir, only_parse=True)
         try:
             end = await job.when_done()
-            reason = end.failure or whole(job.err.parts).strip().partition("\n")[0].removeprefix("bash: -c: ")
+            reason = unreadable(end.status, "", job.err.parts[0])
         except CancelledError:
             await self._jobs.kill(job)
             raise
         finally:
             self._jobs.forget(job)
-        return f"could not parse command: {reason}" if end.status else ""
+        return f"could not parse command: {reason}" if reason else ""
 
     def _refused(self, given: BashArguments, working_dir: str, refusal: str) -> ToolOutput:
         body = job_text.body(("", 0, ""), ("", 0, ""), JobEnd(1, 0.0, refusal))
@@ -163,6 +171,9 @@ class BashTool:
     async def _completed(self, job: Job, end: JobEnd, given: BashArguments) -> ToolOutput:
         out, err = job_text.parts_of(job)
         self._jobs.forget(job)
+        reason = unreadable(end.status, out[0], err[0])
+        if reason:
+            return self._refused(given, job.working_dir, f"could not parse command: {reason}")
         if job_text.is_short(out, err):
             body = job_text.body(out, err, end)
         else:

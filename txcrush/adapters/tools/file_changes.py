@@ -102,7 +102,7 @@ class FileChanges:
             tool_name=use.call.name,
             action="write",
             description=change.description,
-            path=self.places.root if place.is_inside else place.absolute,
+            path=self.places.root if place.is_inside else place.real,
             params=params,
             guarded=place.is_guarded,
         )

@@ -5,25 +5,19 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from txcrush.adapters.guarded_places import OwnPlaces, guarded_paths
-from txcrush.adapters.places import Places
-from txcrush.adapters.skill_places import SkillPlaces
+from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.tools.agent import Agent
 from txcrush.adapters.tools.agentic_fetch import AgenticFetch
 from txcrush.adapters.tools.bash import BashTool
 from txcrush.adapters.tools.crush_info import CrushInfo
 from txcrush.adapters.tools.crush_logs import CrushLogs
-from txcrush.adapters.tools.edit import Edits
-from txcrush.adapters.tools.file_changes import FileChanges
+from txcrush.adapters.tools.file_tools import file_tools, places_of, view_tool
 from txcrush.adapters.tools.job_kill import JobKill
 from txcrush.adapters.tools.job_output import JobOutput
-from txcrush.adapters.tools.multiedit import MultiEdits
 from txcrush.adapters.tools.question import AskQuestions
 from txcrush.adapters.tools.searching import search_tools
 from txcrush.adapters.tools.todos import Todos
-from txcrush.adapters.tools.view import View
 from txcrush.adapters.tools.web_tools import WebTools
-from txcrush.adapters.tools.write import Write
 from txcrush.core.instructions import task_prompt
 from txcrush.core.jobs import Jobs
 from txcrush.core.provider_keys import key_names
@@ -62,9 +56,9 @@ class Palette:
             Todos(bench.sessions, encode_text),
             AskQuestions(bench.questions),
             *self._shell_tools(bench, jobs),
-            *self._file_tools(bench),
+            *file_tools(bench, self._edges.own, self._edges.in_thread),
             *self._search_tools(bench, bench.path),
-            *self._edges.web.for_workspace(bench, self._places(bench, bench.path)),
+            *self._edges.web.for_workspace(bench, places_of(bench, bench.path, self._edges.own)),
             *self._own_state(bench),
         ]
         return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()))
@@ -81,23 +75,16 @@ class Palette:
             JobKill(jobs),
         )
 
-    def _file_tools(self, bench: Workbench) -> tuple[Tool, ...]:
-        places = self._places(bench, bench.path)
-        changes = FileChanges(
-            places, self._edges.in_thread, bench.permissions, bench.file_tracker, bench.file_history, encode_text
-        )
-        return (Edits(changes), MultiEdits(changes), self._view(bench, places), Write(changes))
-
-    def _view(self, bench: Workbench, places: Places) -> View:
-        skills = SkillPlaces(lambda: bench.config().options.skills_paths, self._edges.environ)
-        return View(places, skills, self._edges.in_thread, bench.permissions, bench.file_tracker, encode_text)
-
-    def _places(self, bench: Workbench, directory: str) -> Places:
-        return Places(directory, lambda: guarded_paths(bench.path, bench.data_dir, bench.config(), self._edges.own))
-
     def _search_tools(self, bench: Workbench, directory: str) -> tuple[Tool, ...]:
         edges = self._edges
-        return search_tools(bench, directory, edges.clock, edges.environ, edges.in_thread)
+        return search_tools(
+            directory,
+            bench.permissions,
+            bench.config,
+            clock=edges.clock,
+            environ=edges.environ,
+            in_thread=edges.in_thread,
+        )
 
     def _own_state(self, bench: Workbench) -> tuple[Tool, ...]:
         """What tells the main agent about the server itself."""
@@ -109,7 +96,9 @@ class Palette:
         web = self._edges.web
 
         def of_fetcher(directory: str) -> tuple[Tool, ...]:
-            looks = (self._view(bench, self._places(bench, directory)), *self._search_tools(bench, directory))
+            own = self._edges.own
+            view = view_tool(bench, places_of(bench, directory, own), own, self._edges.in_thread)
+            looks = (view, *self._search_tools(bench, directory))
             return (*web.for_fetcher(directory), *(tool for tool in looks if tool.spec.name in LOOKS_OF_FETCHER))
 
         return (

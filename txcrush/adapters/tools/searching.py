@@ -1,6 +1,6 @@
 """The tools that look around in a workspace, put together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from txcrush.adapters.content_search import ContentSearch
 from txcrush.adapters.file_listing import FileListing
@@ -10,19 +10,25 @@ from txcrush.adapters.tools.gate import Gate
 from txcrush.adapters.tools.glob import Glob
 from txcrush.adapters.tools.grep import Grep
 from txcrush.adapters.tools.ls import Ls
-from txcrush.core.workbench import Workbench
-from txcrush.ports import Clock, InThread, Tool
+from txcrush.model.config import Config
+from txcrush.ports import Clock, InThread, Permissions, Tool
 
 
 def search_tools(
-    bench: Workbench, directory: str, clock: Clock, environ: Mapping[str, str], in_thread: InThread
+    path: str,
+    permissions: Permissions,
+    config: Callable[[], Config],
+    *,
+    clock: Clock,
+    environ: Mapping[str, str],
+    in_thread: InThread,
 ) -> tuple[Tool, ...]:
-    """`glob`, `grep` and `ls` of a workspace, at home in the directory. `environ` is the server's."""
-    gate = Gate(directory, bench.permissions, in_thread)
+    """`glob`, `grep` and `ls` of the workspace whose directory is `path`. `environ` is the server's."""
+    gate = Gate(path, permissions, in_thread)
     ripgrep = Ripgrep(clock, environ, in_thread)
     ignore_files = IgnoreFiles(environ)
     return (
-        Glob(gate, FileListing(ripgrep, in_thread, ignore_files), bench.config, in_thread),
-        Grep(gate, ContentSearch(ripgrep, clock, in_thread, ignore_files), bench.config, in_thread),
-        Ls(gate, ignore_files, bench.config, environ, in_thread),
+        Glob(gate, FileListing(ripgrep, in_thread, ignore_files), config, in_thread),
+        Grep(gate, ContentSearch(ripgrep, clock, in_thread, ignore_files), config, in_thread),
+        Ls(gate, ignore_files, config, environ, in_thread),
     )

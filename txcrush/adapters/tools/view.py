@@ -162,7 +162,7 @@ def _ask(use: ToolUse, wanted: Arguments, place: Place) -> Ask:
         tool_name=SPEC.name,
         action="read",
         description=f"Read file outside working directory: {place.absolute}",
-        path=place.absolute,
+        path=place.real,
         params={"file_path": wanted.file_path, "offset": wanted.offset, "limit": wanted.limit},
     )
 

@@ -1,4 +1,7 @@
-"""What a model is told that looked for text which is not there (`tools.md` 11.4)."""
+"""What a model is told that looked for text which is not there (`tools.md` 11.4).
+
+Hints stand in metadata too, which is protocol: they are worded as the reference words them.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,7 +15,7 @@ MAX_COMPARISONS = 5_000_000
 SHOWN_LINES = 400
 """Lines of the file that a hint shows at most."""
 
-_LEGEND = "(→ is a tab, · a space.)"
+_LEGEND = "(→ = tab, · = space)."
 
 
 def hint(text: str, old: str) -> str:
@@ -22,9 +25,9 @@ def hint(text: str, old: str) -> str:
     if matches:
         first, last = matches[0].first, matches[0].last
         return (
-            "There is a whitespace-normalized match: the words are in the file, with other tabs, spaces or "
-            f"indentation.\nLines {first + 1}-{last + 1} of the file:\n{_shown(lines, first, last)}"
-            f"Use these blanks exactly. {_LEGEND}"
+            "A whitespace-normalized match was found, so the text exists but with different whitespace (tabs vs "
+            f"spaces, or different indentation).\nActual file content (lines {first + 1}-{last + 1}):\n"
+            f"{_shown(lines, first, last)}Use the exact whitespace shown above {_LEGEND}"
         )
     return _closest(lines, _trimmed(old.split("\n")))
 
@@ -44,8 +47,8 @@ def _closest(lines: Sequence[str], old: Sequence[str]) -> str:
     last = first + len(old) - 1
     around = max(first - 1, 0), min(last + 1, len(lines) - 1)
     return (
-        f"No exact match found. Closest match at lines {first + 1}-{last + 1} ({score}/{len(old)} lines are the same "
-        f"apart from blanks around them):\n{_shown(lines, *around)}Use this text exactly. {_LEGEND}"
+        f"No exact match found. Closest match at lines {first + 1}-{last + 1} ({score}/{len(old)} lines match after "
+        f"trimming whitespace):\n{_shown(lines, *around)}Use the exact text shown above {_LEGEND}"
     )
 
 

@@ -86,6 +86,15 @@ class Asking(BashCase):
         self.assertEqual(self.desk.asks, [])
         self.assertEqual(self.child.command, "git -c x=y status")
 
+    def test_d_07_a_read_only_line_that_leads_out_of_the_workspace_asks_and_runs_as_given(self) -> None:
+        self.judgements["git status"] = asking("git -c x=y status", runs_unasked=True, reads=("link",))
+        looked: list[object] = []
+        with mock.patch("txcrush.adapters.tools.bash.leads_out", lambda *given: looked.append(given) or True):
+            self.run_it("git status", working_dir="sub")
+        self.assertEqual(looked, [(("link",), "/w/sub", "/w")])
+        self.assertEqual(len(self.desk.asks), 1)
+        self.assertEqual(self.child.command, "git status")
+
     def test_t_bash_01_a_line_that_asks_runs_as_it_was_given(self) -> None:
         self.judgements["ls && echo done"] = asking("something else")
         self.run_it("ls && echo done")
