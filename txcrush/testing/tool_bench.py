@@ -32,8 +32,8 @@ def at_once(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
 class ToolBench:
     """The tools of the workspace `root` (a directory), with `home` as the user's.
 
-    `desk` holds what was asked and says what is granted, unless the workspace keeps its own; `talk` is the session that calls, with a listener that hears
-    the events.
+    `desk` holds what was asked and says what is granted, unless the workspace keeps its own; `talk` is the session that
+    calls, with a listener that hears the events.
     """
 
     def __init__(
