@@ -4,7 +4,10 @@ from msgspec.structs import replace
 from twisted.internet.defer import maybeDeferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.adapters.tools.agent import SEARCHES
 from txcrush.adapters.tools.crush_info import CrushInfo, secrets_of, skills_read
+from txcrush.adapters.tools.crush_logs import CrushLogs
+from txcrush.adapters.tools.palette import LOOKS_OF_FETCHER
 from txcrush.core.workbench import Workbench
 from txcrush.model.config import Config, Permissions, Token
 from txcrush.model.config_sources import ConfigReport
@@ -81,6 +84,15 @@ class Infos(SynchronousTestCase):
     def test_t_info_05_skills_that_this_session_has_read(self) -> None:
         told = self.told(read("sing"), read("gone"))
         self.assertIn("loaded_this_session = 1/2\ncook = user, unloaded\nsing = user, loaded\n", told)
+
+
+class Offers(SynchronousTestCase):
+    def test_only_the_main_agent_has_the_tools_about_the_server(self) -> None:
+        own = {CrushInfo.spec.name, CrushLogs.spec.name}
+        self.assertEqual(own & (SEARCHES | LOOKS_OF_FETCHER), set())
+
+    def test_t_info_01_it_takes_no_parameters(self) -> None:
+        self.assertEqual((CrushInfo.spec.properties, CrushInfo.spec.required), ({}, ()))
 
 
 class SkillsRead(SynchronousTestCase):
