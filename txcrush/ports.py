@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from txcrush.model.config import Config, ProviderConfig
+from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.events import Event, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
@@ -210,9 +211,12 @@ MakeProgram = Callable[[ShellLine], Program]
 class ConfigFiles(Protocol):
     """The files that a configuration is read from and written to."""
 
-    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> "Deferred[Config]":
+    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> "Deferred[LoadedConfig]":
         """The merged configuration of the directory; `data_dir` is the client's override, or empty. `reload` says that
         the workspace is open already. Fails with `ConfigInvalid`."""
+
+    def report(self, sources: Sequence[ConfigSource]) -> "Deferred[ConfigReport]":
+        """What has become of the files since."""
 
     def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> "Deferred[None]":
         """Set and remove dotted keys in the scope's file (1 = the workspace's, any other = the user's)."""

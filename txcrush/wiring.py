@@ -214,6 +214,7 @@ class _Edges:
             new_id=_new_id,
             environ=self._environ,
             own=OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=self._environ),
+            redact=logs.secrets.redact,
         )
 
     async def close(self) -> None:

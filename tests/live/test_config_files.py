@@ -75,7 +75,7 @@ class World:
         return JsonConfigFiles(reactor, chosen, list_models)  # type: ignore[arg-type]
 
     async def load(self, path: Path | None = None, data_dir: str = "", **settings: Any) -> Any:
-        return await self.files(**settings).load(str(path or self.project), data_dir, False)
+        return (await self.files(**settings).load(str(path or self.project), data_dir, False)).config
 
     async def change(self, sets: dict[str, object], removes: tuple[str, ...] = (), scope: int = 1, **more: Any) -> None:
         await self.files(**more).change(scope, str(self.project / ".crush"), sets, removes)
@@ -179,14 +179,14 @@ async def test_the_shape_of_a_fresh_workspace_is_the_traces(world: World) -> Non
 @pytest_twisted.ensureDeferred
 async def test_a_reload_leaves_out_the_small_listings(world: World) -> None:
     world.write(world.workspace_file, {"options": {"tui": {"diff_mode": "split"}}})
-    config = await world.files(server_in_git=False).load(str(world.project), "", False, reload=True)
+    config = (await world.files(server_in_git=False).load(str(world.project), "", False, reload=True)).config
     assert config.tools is None
     assert config.options.tui.completions is None
 
 
 @pytest_twisted.ensureDeferred
 async def test_the_requests_debug_wins(world: World) -> None:
-    assert (await world.files().load(str(world.project), "", True)).options.debug
+    assert (await world.files().load(str(world.project), "", True)).config.options.debug
 
 
 @pytest_twisted.ensureDeferred
@@ -434,6 +434,41 @@ async def test_a_link_planted_as_the_draft_is_not_written_through(world: World) 
     await world.change({"a": 1})
     assert victim.read_text() == "keep"
     assert json.loads(world.workspace_file.read_text()) == {"a": 1}
+
+
+@pytest_twisted.ensureDeferred
+async def test_t_info_04_files_that_have_changed_since_are_reported(world: World) -> None:
+    world.write(world.user_file, {"options": {"initialize_as": "user"}})
+    plain = world.write(world.project / "crush.json", {})
+    files = world.files()
+    sources = (await files.load(str(world.project), "", False)).sources
+    report = await files.report(sources)
+    assert (report.files, report.dirty) == ((str(world.user_file), str(plain)), False)
+    assert {str(world.state_file), str(world.workspace_file), str(world.project / ".crush.json")} <= {
+        source.path for source in sources
+    }
+    world.write(plain, {"options": {"initialize_as": "later"}})
+    world.write(world.workspace_file, {})
+    world.user_file.unlink()
+    report = await files.report(sources)
+    assert report.dirty
+    assert report.changed == tuple(sorted((str(plain), str(world.workspace_file))))
+    assert report.missing == (str(world.user_file),)
+    reread = await files.report((await files.load(str(world.project), "", False)).sources)
+    assert (reread.files, reread.dirty) == ((str(plain), str(world.workspace_file)), False)
+
+
+@pytest_twisted.ensureDeferred
+async def test_t_info_04_a_file_of_the_same_size_and_one_that_cannot_be_looked_at(world: World) -> None:
+    plain = world.write(world.project / "crush.json", "{}")
+    files = world.files()
+    sources = (await files.load(str(world.project), "", False)).sources
+    os.utime(plain, ns=(1, 1))
+    world.user_file.parent.mkdir(parents=True)
+    world.user_file.symlink_to(world.user_file)
+    report = await files.report(sources)
+    assert report.changed == (str(plain),)
+    assert [error.split(":")[0] for error in report.errors] == [str(world.user_file)]
 
 
 @pytest_twisted.ensureDeferred

@@ -16,11 +16,14 @@ from txcrush.adapters.bounded_reading import read_regular
 from txcrush.adapters.config_paths import (
     FILE_NAME,
     SCRIPT_NAME,
+    ProjectSources,
     nearest_data_directory,
     places,
     project_boundary,
+    project_candidates,
     project_sources,
 )
+from txcrush.adapters.config_sources import SeenFiles, report
 from txcrush.adapters.config_writing import locked, replace_file
 from txcrush.core.catalogue import CATALOGUE, CatalogueEntry
 from txcrush.core.config_defaults import Surroundings, data_directory, with_defaults
@@ -30,6 +33,7 @@ from txcrush.core.model_choice import with_models
 from txcrush.core.provider_entries import unlisted_providers, with_found_models, with_offline, with_usable_providers
 from txcrush.core.trust import without_trust
 from txcrush.model.config import Config, ProviderConfig
+from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.errors import BadRequest, ConfigInvalid, CrushError, Failed
 from txcrush.wire.config import as_object, decode_config, plain, read_object, write_object
 
@@ -69,10 +73,14 @@ class JsonConfigFiles:
         self._settings = settings
         self._list_models = list_models
 
-    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[Config]:
+    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[LoadedConfig]:
         """The merged configuration; warnings go to the log. `reload` leaves out the limits that a server outside of
         git work trees applies when a workspace is opened. Fails with `ConfigInvalid`."""
         return Deferred.fromCoroutine(self._loaded(_Loading(self._settings, path, data_dir, debug, reload)))
+
+    def report(self, sources: Sequence[ConfigSource]) -> Deferred[ConfigReport]:
+        """What has become of the files since: their size and the time of their last change are compared."""
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), report, sources)
 
     def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> Deferred[None]:
         """Set and remove dotted keys in the scope's file, keeping what else is in it.
@@ -85,14 +93,14 @@ class JsonConfigFiles:
         pool = self._reactor.getThreadPool()
         return deferToThreadPool(self._reactor, pool, _change, file, self._settings.lock_wait_s, dict(sets), removes)
 
-    async def _loaded(self, loading: "_Loading") -> Config:
+    async def _loaded(self, loading: "_Loading") -> LoadedConfig:
         pool = self._reactor.getThreadPool()
         config = await deferToThreadPool(self._reactor, pool, loading.merged)
         found = await self._found(loading.unlisted(config), loading.warnings)
         config = await deferToThreadPool(self._reactor, pool, loading.completed, with_found_models(config, found))
         for warning in loading.warnings:
             log.warn("configuration of {path}: {warning}", path=loading.path, warning=warning)
-        return config
+        return LoadedConfig(config, loading.seen.sources)
 
     async def _found(self, unlisted: Sequence[ProviderConfig], warnings: list[str]) -> dict[str, Sequence[str]]:
         """The models of these providers, all asked at once."""
@@ -114,6 +122,7 @@ class _Loading:
     def __init__(self, settings: ConfigSettings, path: str, data_dir: str, debug: bool, reload: bool) -> None:
         self.path = path
         self.warnings: list[str] = []
+        self.seen = SeenFiles()
         self._settings = settings
         self._asked_data_dir = data_dir
         self._debug = debug
@@ -157,7 +166,7 @@ class _Loading:
             paths.join(self._places.config_dir, FILE_NAME),
             paths.join(self._places.data_dir, FILE_NAME),
         ]
-        project = project_sources(self.path, self._boundary)
+        project = self._project_sources(user_files)
         project_files = [file for file in project.files if file not in user_files]
         self._tell_scripts(project.scripts)
         try:
@@ -165,6 +174,14 @@ class _Loading:
         except ValueError as error:
             named = " ".join((*user_files, *project_files))
             raise ConfigInvalid(f"failed to load config from paths [{named}]: {error}") from None
+
+    def _project_sources(self, user_files: Sequence[str]) -> ProjectSources:
+        """The project's files. What is there but does not count, because it is somebody else's, is not watched."""
+        for file in (*user_files, *project_candidates(self.path, self._boundary)):
+            self.seen.note(file)
+        project = project_sources(self.path, self._boundary)
+        self.seen.pass_over(set(self.seen.present).difference(user_files, project.files))
+        return project
 
     def _over_files(self, user_files: Sequence[str], project_files: Sequence[str]) -> Config:
         merged: dict[str, object] = {}
@@ -182,6 +199,7 @@ class _Loading:
 
     def _over_workspace_file(self, config: Config, around: Surroundings) -> Config:
         file = paths.join(around.data_directory, FILE_NAME)
+        self.seen.note(file)
         own = self._trusted_part(file)
         if not own:
             return config

@@ -86,6 +86,12 @@ def project_sources(path: str, boundary: str) -> ProjectSources:
     return ProjectSources(tuple(name for name in found if not name.endswith(SCRIPT_NAME)), scripts)
 
 
+def project_candidates(path: str, boundary: str) -> list[str]:
+    """Where configuration files of the project may lie, lowest priority first, whether or not there are any."""
+    names = [name for name in _PROJECT_NAMES if not name.endswith(SCRIPT_NAME)]
+    return [os.path.join(directory, name) for directory in reversed(list(_upwards(path, boundary))) for name in names]
+
+
 def nearest_data_directory(path: str, boundary: str, home: str) -> str:
     """The nearest `.crush` up to the boundary, never the home directory's own nor another owner's; else the
     directory's own, which need not exist."""

@@ -121,6 +121,8 @@ class Assembly:
             path=self._request.path,
             data_dir=self._settings.data_dir,
             config=lambda: self._settings.config,
+            config_report=self._settings.report,
+            skills=self._skills,
             store=self._store,
             events=self._events,
             sessions=sessions,

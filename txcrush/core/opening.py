@@ -32,10 +32,10 @@ class Opener:
     async def _settings(self, request: WorkspaceRequest) -> WorkspaceSettings:
         files = self._edges.config_files
         try:
-            config = await files.load(request.path, request.data_dir, request.debug)
+            loaded = await files.load(request.path, request.data_dir, request.debug)
         except ConfigInvalid as error:
             raise Failed(f"failed to initialize config: {error.message}") from error
-        return WorkspaceSettings(files, request.path, request.debug, config)
+        return WorkspaceSettings(files, request.path, request.debug, loaded)
 
     async def _store(self, data_dir: str) -> Store:
         try:

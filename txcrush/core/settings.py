@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from txcrush.core.dotted_keys import path_of
 from txcrush.core.model_choice import remembered, with_pins
 from txcrush.model.config import Config, SelectedModel
+from txcrush.model.config_sources import ConfigReport, LoadedConfig
 from txcrush.model.errors import ConfigInvalid, Failed
 from txcrush.ports import ConfigFiles
 
@@ -19,12 +21,13 @@ class WorkspaceSettings:
     A model that was chosen while the server runs is pinned: no later reload switches a live session's model.
     """
 
-    def __init__(self, files: ConfigFiles, path: str, debug: bool, config: Config) -> None:
+    def __init__(self, files: ConfigFiles, path: str, debug: bool, loaded: LoadedConfig) -> None:
         self._files = files
         self._path = path
         self._debug = debug
         self._pins: dict[str, SelectedModel] = {}
-        self._config = config
+        self._config = loaded.config
+        self._sources = loaded.sources
 
     @property
     def config(self) -> Config:
@@ -34,6 +37,10 @@ class WorkspaceSettings:
     @property
     def data_dir(self) -> str:
         return self._config.options.data_directory
+
+    def report(self) -> "Deferred[ConfigReport]":
+        """What has become of the files since the snapshot was read from them."""
+        return self._files.report(self._sources)
 
     async def set(self, scope: int, key: str, value: object) -> None:
         """Set a dotted key in the scope's file. Fails with `Failed` or `BadRequest`, and then nothing changed."""
@@ -68,4 +75,5 @@ class WorkspaceSettings:
         except ConfigInvalid as error:
             log.warn("the configuration of {path} stays as it was: {reason}", path=self._path, reason=error.message)
         else:
-            self._config = with_pins(loaded, self._pins)
+            self._config = with_pins(loaded.config, self._pins)
+            self._sources = loaded.sources

@@ -11,8 +11,10 @@ from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.questions import Questions
 from txcrush.core.sessions import Sessions
+from txcrush.core.skills import Skills
 from txcrush.core.subagents import SubAgents
 from txcrush.model.config import Config
+from txcrush.model.config_sources import ConfigReport
 from txcrush.ports import Store, Tool
 
 
@@ -23,6 +25,8 @@ class Workbench(Struct, frozen=True, kw_only=True):
     path: str
     data_dir: str
     config: Callable[[], Config]
+    config_report: Callable[[], "Deferred[ConfigReport]"]
+    skills: Skills
     store: Store
     events: EventLog
     sessions: Sessions

@@ -16,6 +16,7 @@ from txcrush.core.opening import Opener
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
+from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.desk import parse_unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import ClientId
@@ -78,9 +79,12 @@ class MemoryConfigFiles:
         self.config = config
         self.changes: list[tuple[int, dict[str, object], tuple[str, ...]]] = []
 
-    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[Config]:
+    def load(self, path: str, data_dir: str, debug: bool, *, reload: bool = False) -> Deferred[LoadedConfig]:
         own = replace(self.config.options, data_directory=data_dir or f"{path}/.crush")
-        return succeed(replace(self.config, options=own))
+        return succeed(LoadedConfig(replace(self.config, options=own)))
+
+    def report(self, sources: Sequence[ConfigSource]) -> Deferred[ConfigReport]:
+        return succeed(ConfigReport(files=tuple(source.path for source in sources)))
 
     def change(self, scope: int, data_dir: str, sets: Mapping[str, object], removes: Sequence[str]) -> Deferred[None]:
         self.changes.append((scope, dict(sets), tuple(removes)))

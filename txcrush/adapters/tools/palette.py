@@ -1,6 +1,6 @@
 """The built-in tools of a workspace."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -9,6 +9,8 @@ from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.tools.agent import Agent
 from txcrush.adapters.tools.agentic_fetch import AgenticFetch
 from txcrush.adapters.tools.bash import BashTool
+from txcrush.adapters.tools.crush_info import CrushInfo
+from txcrush.adapters.tools.crush_logs import CrushLogs
 from txcrush.adapters.tools.file_tools import file_tools, places_of, view_tool
 from txcrush.adapters.tools.job_kill import JobKill
 from txcrush.adapters.tools.job_output import JobOutput
@@ -29,7 +31,7 @@ LOOKS_OF_FETCHER = frozenset({"glob", "grep", "view"})
 
 class Edges(Struct, frozen=True, kw_only=True):
     """What the tools of every workspace share. `environ` is the server's environment; `own` says what is the server's
-    own on the disk."""
+    own on the disk; `redact` takes known secrets out of a text."""
 
     processes: Processes
     make_program: MakeProgram
@@ -39,6 +41,7 @@ class Edges(Struct, frozen=True, kw_only=True):
     new_id: NewId
     environ: Mapping[str, str]
     own: OwnPlaces
+    redact: Callable[[str], str]
 
 
 class Palette:
@@ -56,6 +59,7 @@ class Palette:
             *file_tools(bench, self._edges.own, self._edges.in_thread),
             *self._search_tools(bench, bench.path),
             *self._edges.web.for_workspace(bench, places_of(bench, bench.path, self._edges.own)),
+            *self._own_state(bench),
         ]
         return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()))
 
@@ -81,6 +85,11 @@ class Palette:
             environ=edges.environ,
             in_thread=edges.in_thread,
         )
+
+    def _own_state(self, bench: Workbench) -> tuple[Tool, ...]:
+        """What tells the main agent about the server itself."""
+        in_thread, redact = self._edges.in_thread, self._edges.redact
+        return (CrushInfo(bench, in_thread, redact), CrushLogs(bench.data_dir, in_thread, redact))
 
     def _sub_agents(self, bench: Workbench, tools: list[Tool]) -> tuple[Tool, ...]:
         """The tools that send another agent, with what that one works with."""
