@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 from twisted.internet import asyncioreactor
 
@@ -27,12 +28,11 @@ from twisted.internet.threads import deferToThread  # noqa: E402
 
 from txcrush.adapters.guarded_places import OwnPlaces  # noqa: E402
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore  # noqa: E402
-from txcrush.adapters.tools.palette import Palette  # noqa: E402
+from txcrush.adapters.tools.file_tools import file_tools  # noqa: E402
 from txcrush.core.events import EventLog  # noqa: E402
 from txcrush.core.file_records import FileHistory, FileTracker  # noqa: E402
 from txcrush.core.sessions import Sessions  # noqa: E402
 from txcrush.core.transcript import Transcript  # noqa: E402
-from txcrush.core.workbench import Workbench  # noqa: E402
 from txcrush.model.ids import MessageId, SessionId  # noqa: E402
 from txcrush.model.messages import ToolCall, ToolResult  # noqa: E402
 from txcrush.model.tools import ToolOutput, ToolUse  # noqa: E402
@@ -60,20 +60,17 @@ class Bench:
         sessions = Sessions(self.events, clock, _new_id, [])
         self.session: SessionId = (await sessions.create("bench")).id
         self.transcript = Transcript(store, self.events, sessions, clock, _new_id)
-        bench = Workbench(
+        bench = SimpleNamespace(
             path=str(top),
             data_dir=str(top / "data"),
             config=configuration,
-            store=store,
-            events=self.events,
-            sessions=sessions,
-            permissions=ScriptedDesk(),  # type: ignore[arg-type]
+            permissions=ScriptedDesk(),
             file_tracker=FileTracker(store, sessions, clock, str(top)),
             file_history=FileHistory(self.events, clock, _new_id),
         )
         own = OwnPlaces(state_dir=str(top / "state"), token_file="", env={"HOME": str(top)})
-        kit = Palette(in_thread=deferToThread, own=own)(bench)
-        self.tools = {tool.spec.name: tool for tool in kit.tools}
+        tools = file_tools(bench, own, deferToThread)  # type: ignore[arg-type]  # the part of a bench that they need
+        self.tools = {tool.spec.name: tool for tool in tools}
 
     async def call(self, name: str, **arguments: object) -> ToolOutput:
         """Run the tool and keep its result, as a turn does."""
