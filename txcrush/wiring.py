@@ -50,6 +50,7 @@ from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
 from txcrush.http.generations import Generations
 from txcrush.http.listening import Listening, listen
+from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
 from txcrush.http.prompts import PromptRoutes
@@ -241,13 +242,22 @@ def build_server(
         edges.clock,
         project_files=edges.files,
         skill_files=edges.skill_files,
+        page=PageRoutes(PAGE_FOLDER, edges.in_thread),
         replaceable=settings.replaceable,
     )
     resource = build_app(families, edges.in_thread).resource()
 
     def begin_listening() -> Deferred[Listening]:
         return Deferred.fromCoroutine(
-            listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
+            listen(
+                reactor,
+                settings,
+                environ,
+                os.getuid(),
+                resource,
+                random=secrets.token_bytes,
+                public_prefixes=PAGE_PREFIXES,
+            )
         )
 
     return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
@@ -259,6 +269,7 @@ def route_families(
     *,
     project_files: ProjectFiles,
     skill_files: SkillFiles,
+    page: PageRoutes,
     replaceable: bool = False,
 ) -> list[object]:
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
@@ -276,6 +287,7 @@ def route_families(
         ProjectRoutes(workspaces, project_files),
         SkillRoutes(workspaces, skill_files),
         ExtensionRoutes(workspaces),
+        page,
     ]
 
 

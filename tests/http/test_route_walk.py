@@ -3,8 +3,10 @@
 import re
 from typing import Any, NamedTuple
 
+from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.http.page import PAGE_FOLDER, PageRoutes
 from txcrush.http.routing import routes_of
 from txcrush.testing.answer import Answer
 from txcrush.testing.harness import CLIENT, NoProjectFiles
@@ -154,6 +156,7 @@ class Walk(SynchronousTestCase):
             self.harness.clock,
             project_files=NoProjectFiles(),
             skill_files=self.harness.skill_files,
+            page=PageRoutes(PAGE_FOLDER, maybeDeferred),
         )
         names = {"workspace_id": "{id}", "session_id": "{sid}", "client_id": ROWS[4].path[-36:], "name": "gopls"}
         served = set()

@@ -209,7 +209,8 @@ def error_reply(error: CrushError) -> Reply:
 def _write(request: IRequest, reply: Reply) -> bytes:
     body = reply.body or b""
     request.setResponseCode(reply.status)
-    request.setHeader(b"Content-Length", b"%d" % len(body))
+    if reply.status != 304:  # its length would be that of the answer that is not sent again
+        request.setHeader(b"Content-Length", b"%d" % len(body))
     if reply.body is not None:
         request.setHeader(b"Content-Type", reply.content_type)
     for name, value in reply.headers.items():

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from txcrush.http.channel import CrushChannel
 from txcrush.http.guards import Policy
+from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
 from txcrush.http.routing import build_app
 from txcrush.http.site import CrushSite
 from txcrush.testing.answer import Answer, StreamEvent, parse_answer, stream_event
@@ -178,10 +179,11 @@ class HttpHarness(Harness):
             self.clock,
             project_files=NoProjectFiles(),
             skill_files=self.skill_files,
+            page=PageRoutes(PAGE_FOLDER, in_thread),
             replaceable=replaceable,
         )
         self.app: Klein = build_app(families, in_thread)
-        policy = Policy(kind=kind, own_uid=UID, token=token)
+        policy = Policy(kind=kind, own_uid=UID, token=token, public_prefixes=PAGE_PREFIXES)
         self.site = CrushSite(self.app.resource(), policy, self.clock, (lambda _: UID) if kind == "unix" else None)
         self.client = MemoryClient(self.site, SOCKET if kind == "unix" else LOOPBACK)
 
