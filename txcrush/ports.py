@@ -235,6 +235,13 @@ class ProjectFiles(Protocol):
         """Make `needs_init` false from now on."""
 
 
+class FindFileNames(Protocol):
+    """Finds files of a project by a part of their path."""
+
+    def __call__(self, directory: str, wanted: str, limit: int) -> "Deferred[Sequence[str]]":
+        """Their paths below the directory, the best first. Fails with `Refused` where they cannot be listed."""
+
+
 class SkillFiles(Protocol):
     """Where skills lie: in the server itself, in the user's directories, in the project."""
 

@@ -27,10 +27,12 @@ from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
 from txcrush.adapters.config_paths import in_work_tree
+from txcrush.adapters.file_names import FileNames
 from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import ProviderBuilder, offline_config
+from txcrush.adapters.ripgrep import Ripgrep
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
 from txcrush.adapters.tools.palette import Edges as ToolEdges
@@ -62,7 +64,7 @@ from txcrush.http.workspaces import WorkspaceRoutes
 from txcrush.model.addresses import default_state_dir
 from txcrush.model.config import Config
 from txcrush.model.settings import ServerSettings
-from txcrush.ports import Clock, ProjectFiles, SkillFiles
+from txcrush.ports import Clock, FindFileNames, ProjectFiles, SkillFiles
 from txcrush.wire.config import redacted
 from txcrush.wire.json import parse_object
 from txcrush.wire.repair import repaired_object
@@ -170,6 +172,7 @@ class _Edges:
             new_id=_new_id,
             keep_secret=logs.secrets.add,
         )
+        self.file_names = FileNames(Ripgrep(self.clock, environ, self.in_thread), self.clock, self.in_thread)
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
         self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
 
@@ -241,6 +244,7 @@ def build_server(
         workspaces,
         edges.clock,
         project_files=edges.files,
+        file_names=edges.file_names,
         skill_files=edges.skill_files,
         page=PageRoutes(PAGE_FOLDER, edges.in_thread),
         replaceable=settings.replaceable,
@@ -268,6 +272,7 @@ def route_families(
     clock: Clock,
     *,
     project_files: ProjectFiles,
+    file_names: FindFileNames,
     skill_files: SkillFiles,
     page: PageRoutes,
     replaceable: bool = False,
@@ -284,7 +289,7 @@ def route_families(
         EventRoutes(workspaces, clock, callers),
         PermissionRoutes(workspaces, callers),
         ConfigRoutes(workspaces, _visible),
-        ProjectRoutes(workspaces, project_files),
+        ProjectRoutes(workspaces, project_files, file_names),
         SkillRoutes(workspaces, skill_files),
         ExtensionRoutes(workspaces),
         page,

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txcrush.http.page import PAGE_FOLDER, PageRoutes
 from txcrush.http.routing import routes_of
 from txcrush.testing.answer import Answer
-from txcrush.testing.harness import CLIENT, NoProjectFiles
+from txcrush.testing.harness import CLIENT, NoProjectFiles, named_files
 from txcrush.testing.http_harness import HttpHarness
 from txcrush.wire.json import encode
 from txcrush.wiring import route_families
@@ -155,6 +155,7 @@ class Walk(SynchronousTestCase):
             self.harness.workspaces,
             self.harness.clock,
             project_files=NoProjectFiles(),
+            file_names=named_files,
             skill_files=self.harness.skill_files,
             page=PageRoutes(PAGE_FOLDER, maybeDeferred),
         )

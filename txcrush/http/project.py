@@ -1,20 +1,25 @@
-"""Routes of the project's set-up: does it need a context file, and how is one written."""
+"""Routes of the project: its set-up (does it need a context file, and how is one written), the names of its files."""
 
 from txcrush.core.instructions import INIT_PROJECT
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.config import publish_config_changed
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.ports import ProjectFiles
+from txcrush.model.errors import BadRequest
+from txcrush.ports import FindFileNames, ProjectFiles
 
-PROJECT = "/v1/workspaces/<workspace_id>/project"
+WORKSPACE = "/v1/workspaces/<workspace_id>"
+PROJECT = f"{WORKSPACE}/project"
+MOST_NAMES = 100
+LONGEST_NAME = 4096
 
 
 class ProjectRoutes:
     """One route family."""
 
-    def __init__(self, workspaces: Workspaces, files: ProjectFiles) -> None:
+    def __init__(self, workspaces: Workspaces, files: ProjectFiles, find_names: FindFileNames) -> None:
         self._workspaces = workspaces
         self._files = files
+        self._find_names = find_names
 
     @route("GET", f"{PROJECT}/needs-init")
     async def needs_init(self, call: Call) -> Reply:
@@ -33,3 +38,14 @@ class ProjectRoutes:
     def init_prompt(self, call: Call) -> Reply:
         options = self._workspaces.get(call.workspace_id).settings.config.options
         return json_reply({"prompt": INIT_PROJECT.format(name=options.initialize_as or "AGENTS.md")})
+
+    @route("GET", f"{WORKSPACE}/files")
+    async def names(self, call: Call) -> Reply:
+        """Paths of files that fit `query`, the best first; at most `limit` (1 to 100, 20 where it is absent)."""
+        limit, wanted = call.query("limit") or "20", call.query("query")
+        if not limit.isdecimal() or not 1 <= int(limit) <= MOST_NAMES:
+            raise BadRequest(f"limit must be a number from 1 to {MOST_NAMES}")
+        if len(wanted) > LONGEST_NAME:
+            raise BadRequest(f"query must not be longer than {LONGEST_NAME} characters")
+        workspace = self._workspaces.get(call.workspace_id)
+        return json_reply(list(await self._find_names(workspace.path, wanted, int(limit))))

@@ -18,7 +18,7 @@ from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
 from txcrush.http.routing import build_app
 from txcrush.http.site import CrushSite
 from txcrush.testing.answer import Answer, StreamEvent, parse_answer, stream_event
-from txcrush.testing.harness import CLIENT, Harness, NoProjectFiles
+from txcrush.testing.harness import CLIENT, Harness, NoProjectFiles, named_files
 from txcrush.testing.scripted_provider import Step
 from txcrush.wire.json import encode
 from txcrush.wire.sse import SseParser
@@ -178,6 +178,7 @@ class HttpHarness(Harness):
             self.workspaces,
             self.clock,
             project_files=NoProjectFiles(),
+            file_names=named_files,
             skill_files=self.skill_files,
             page=PageRoutes(PAGE_FOLDER, in_thread),
             replaceable=replaceable,
