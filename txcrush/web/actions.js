@@ -168,7 +168,7 @@ async function whoWas(page, entryId, outcome) {
     cancelled: "taken back", interrupted: "interrupted" }[outcome] ?? "settled";
   try {
     const trail = await api.get(`${page.path}/permissions/audit`, { limit: 50 });
-    const entry = (trail.entries ?? trail).find((one) => one.id === entryId);
+    const entry = trail.find((one) => one.id === entryId);
     if (!entry) return `This was ${said} already.`;
     if (entry.by !== "client") return `This was ${said} already, by ${entry.by.replaceAll("_", " ")}.`;
     const isMe = entry.client_id === api.clientId;

@@ -55,7 +55,7 @@ export const remove = async (path, query) => (await ask("DELETE", path, { query 
 
 // Exchange the token of the page's address for a cookie that no script can read.
 export async function login(token) {
-  await ask("POST", "login", { headers: { Authorization: `Bearer ${token}` } });
+  await ask("POST", "auth/session", { headers: { Authorization: `Bearer ${token}` } });
 }
 
 // Open a workspace's stream behind `lastId`; see `net/stream.js`.
