@@ -39,7 +39,10 @@ export function Conversation({ state, sessionId, root, isWorking, openChild }) {
 function useMatched(state, list) {
   const known = useRef(new Map());
   const results = useMemo(() => resultsOf(list), [list]);
-  const waiting = useMemo(() => new Set([...state.permissions.values()].map((request) => request.tool_call_id)), [state.permissions]);
+  const waiting = useMemo(
+    () => new Set([...state.permissions.values(), ...state.questions.values()].map((request) => request.tool_call_id)),
+    [state.permissions, state.questions],
+  );
   return (message) => {
     const calls = message.parts.filter((part) => part.type === "tool_call").map((part) => part.data.id);
     const own = { results: {}, outcomes: {} };

@@ -39,7 +39,7 @@ export function ContextPlot({ shares }) {
   if (shares.length < 2) return null;
   const [width, height] = [240, 48];
   const points = shares.map((share, at) => `${(at / (shares.length - 1)) * width},${height - share * height}`).join(" ");
-  return html`<svg class="plot" viewBox="0 -2 ${width} ${height + 4}" role="img"
+  return html`<svg class="plot" viewBox="0 -2 ${width} ${height + 4}" preserveAspectRatio="none" role="img"
     aria-label="Context used over ${shares.length} turns, now ${Math.round(shares.at(-1) * 100)} percent">
     <line x1="0" y1=${height} x2=${width} y2=${height} /><polyline points=${points} /></svg>`;
 }
