@@ -30,7 +30,7 @@ from txcrush.adapters.config_paths import in_work_tree
 from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
-from txcrush.adapters.providers import ProviderBuilder, offline_config
+from txcrush.adapters.providers import Limits, ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
 from txcrush.adapters.tools.palette import Edges as ToolEdges
@@ -168,6 +168,7 @@ class _Edges:
             expand=lambda value: expand(value, environ),
             new_id=_new_id,
             keep_secret=logs.secrets.add,
+            limits=Limits(idle_s=settings.provider_idle_s),
         )
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
         self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
@@ -200,6 +201,7 @@ class _Edges:
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            budget=settings.budget,
         )
 
     def _of_tools(self) -> ToolEdges:
