@@ -41,6 +41,9 @@ class _Words:
     def reasoning_ended(self, signature: str = "") -> None:
         """Thinking is no part of a title."""
 
+    def stalled(self, wait_s: float) -> None:
+        """Nobody waits for a title."""
+
     def tool_started(self, call_id: str, name: str) -> None:
         """No tools are offered."""
 

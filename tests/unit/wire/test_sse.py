@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.wire.sse import SseEvent, SseParser, SseTooLong, frame
+from txcrush.wire.sse import MOST_LINES, SseEvent, SseParser, SseTooLong, frame
 
 
 def parsed(*chunks: bytes) -> list[SseEvent]:
@@ -106,6 +106,11 @@ class LimitTests(SynchronousTestCase):
         parser = SseParser(limit=10)
         parser.feed(b"data:1234\n")
         self.assertRaises(SseTooLong, parser.feed, b"data:12345\n")
+
+    def test_promise_22_lines_without_a_text_are_bounded_too(self) -> None:
+        parser = SseParser()
+        parser.feed(b"data\n" * MOST_LINES)
+        self.assertRaises(SseTooLong, parser.feed, b"data\n")
 
     def test_a_line_at_the_limit_is_fine_again_and_again(self) -> None:
         parser = SseParser(limit=10)
