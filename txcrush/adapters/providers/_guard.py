@@ -1,6 +1,7 @@
 """What is done to every connection to a provider: the head of an answer is bounded, a dead peer is noticed, and who is
 gone is not waited for."""
 
+import re
 import socket
 from typing import Any
 
@@ -12,6 +13,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from txcrush.adapters.providers._idle_watch import Limits
+
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 
 _PROBE_IDLE_S, _PROBES = 30, 4
 """A silent peer is probed after so many seconds, then so many times in as many again."""
@@ -83,7 +86,7 @@ class Guard(ProtocolWrapper):
 
     factory: "_GuardFactory"
     _head: bytearray | None = None
-    _seen = 0
+    _begin = 0
     _abort: IDelayedCall | None = None
 
     def __init__(self, factory: "_GuardFactory", inner: IProtocol) -> None:
@@ -102,11 +105,11 @@ class Guard(ProtocolWrapper):
         self.lost.callback(None)
 
     def write(self, data: bytes) -> None:
-        self._head, self._seen = bytearray(), 0
+        self._head, self._begin = bytearray(), 0
         ProtocolWrapper.write(self, data)
 
     def writeSequence(self, data: list[bytes]) -> None:
-        self._head, self._seen = bytearray(), 0
+        self._head, self._begin = bytearray(), 0
         ProtocolWrapper.writeSequence(self, data)
 
     def loseConnection(self) -> None:
@@ -126,23 +129,14 @@ class Guard(ProtocolWrapper):
         ProtocolWrapper.dataReceived(self, data)
 
     def _within(self, head: bytearray, data: bytes) -> bool:
-        start = max(0, len(head) - 2)
+        searched = max(self._begin, len(head) - 2)
         head += data
-        end = _end_of_head(head, start)
-        while end:
-            if not head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
+        while end := _EMPTY_LINE.search(head, searched):
+            if not head.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1"), self._begin):
                 self._head = None
                 return True
-            self._seen += end
-            del head[:end]
-            end = _end_of_head(head, 0)
-        return self._seen + len(head) <= self.factory.limits.head_bytes
-
-
-def _end_of_head(head: bytearray, start: int) -> int:
-    """Where the first empty line ends, from a place on; 0 where there is none."""
-    ends = [at + len(blank) for blank in (b"\n\r\n", b"\n\n") if (at := head.find(blank, start)) >= 0]
-    return min(ends, default=0)
+            self._begin = searched = end.end()
+        return len(head) <= self.factory.limits.head_bytes
 
 
 class _GuardFactory(WrappingFactory):
