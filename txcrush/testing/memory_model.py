@@ -1,8 +1,9 @@
 """A model provider whose connections are in memory: the real adapters and Twisted's HTTP client, a fake clock."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ITCPTransport
@@ -26,7 +27,7 @@ class _Reactor(MemoryReactor):
     """Sockets in memory, time from the test's clock."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.callLater = clock.callLater
         self.seconds = clock.seconds
         self.getDelayedCalls = clock.getDelayedCalls
@@ -93,7 +94,7 @@ class Line:
     def write(self, data: bytes) -> None:
         self.sent += data
 
-    def writeSequence(self, data: list[bytes]) -> None:
+    def writeSequence(self, data: Iterable[bytes]) -> None:
         self.sent += b"".join(data)
 
     def loseConnection(self, *_: object) -> None:
@@ -118,17 +119,29 @@ class Line:
     def unregisterProducer(self) -> None:
         """Nothing is ever full here."""
 
+    def loseWriteConnection(self) -> None:
+        """The client never closes one half only."""
+
+    def getTcpNoDelay(self) -> bool:
+        return True
+
     def setTcpNoDelay(self, enabled: bool) -> None:
+        """There is no kernel that would heed it."""
+
+    def getTcpKeepAlive(self) -> bool:
+        return True
+
+    def setTcpKeepAlive(self, enabled: bool) -> None:
         """There is no kernel that would heed it."""
 
     def getHandle(self) -> _Handle:
         return _Handle()
 
-    def getPeer(self) -> None:
-        """Nobody asks."""
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "10.0.0.1", 80)
 
-    def getHost(self) -> None:
-        """Nobody asks."""
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "10.0.0.2", 50_000)
 
 
 class MemoryModel:
