@@ -93,16 +93,16 @@ class ChunkTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    def test_p22_a_line_beyond_the_limit_is_an_error_before_it_ends(self) -> None:
+    def test_promise_22_a_line_beyond_the_limit_is_an_error_before_it_ends(self) -> None:
         parser = SseParser(limit=10)
         parser.feed(b"data: 12")
         self.assertRaises(SseTooLong, parser.feed, b"345")
 
-    def test_p22_a_whole_line_beyond_the_limit_is_an_error(self) -> None:
+    def test_promise_22_a_whole_line_beyond_the_limit_is_an_error(self) -> None:
         error = self.assertRaises(SseTooLong, SseParser(limit=10).feed, b"data: 12345\n")
         self.assertIn("longer than 10 bytes", str(error))
 
-    def test_p22_many_data_lines_of_one_event_are_bounded_together(self) -> None:
+    def test_promise_22_many_data_lines_of_one_event_are_bounded_together(self) -> None:
         parser = SseParser(limit=10)
         parser.feed(b"data:1234\n")
         self.assertRaises(SseTooLong, parser.feed, b"data:12345\n")

@@ -14,7 +14,7 @@ class IdleWatchTests(SynchronousTestCase):
         self.watch = IdleWatch(self.clock, Limits(), "acme")
         self.waiting: Deferred[None] = Deferred()
 
-    def test_p18_silence_is_logged_once_at_15_s_and_ended_at_300(self) -> None:
+    def test_promise_18_silence_is_logged_once_at_15_s_and_ended_at_300(self) -> None:
         self.watch.over(self.waiting)
         with capturedLogs() as logs:
             self.clock.pump([14.9, 0.2, 284.8])
