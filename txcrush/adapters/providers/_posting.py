@@ -14,7 +14,7 @@ from txcrush.model.providers import ModelReply, ModelRequest
 from txcrush.ports import NewId, Provider, StreamSink
 from txcrush.wire.provider_errors import invalid_answer
 
-LONGEST_ANSWER = 4 * 1024 * 1024
+LONGEST_ANSWER = 2 * 1024 * 1024
 """Characters of text, reasoning and arguments: several times what any model can write."""
 
 MOST_CALLS = 256
