@@ -25,6 +25,18 @@ class IdleWatchTests(SynchronousTestCase):
         self.assertTrue(self.watch.expired)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_promise_18_a_stall_is_told_once_and_again_when_it_comes_again(self) -> None:
+        told: list[float] = []
+        watch = IdleWatch(self.clock, Limits(), "acme", told.append)
+        watch.over(self.waiting)
+        self.clock.pump([15, 100])
+        watch.progress()
+        self.clock.pump([14])
+        self.assertEqual(told, [15])
+        self.clock.advance(1)
+        self.assertEqual(told, [15, 15])
+        watch.stop()
+
     def test_progress_begins_the_wait_anew_also_after_a_stall(self) -> None:
         self.watch.over(self.waiting)
         for _ in range(3):
