@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from txcrush.adapters.guarded_places import OwnPlaces
+from txcrush.adapters.bash_lines import Reach
+from txcrush.adapters.guarded_places import OwnPlaces, started_paths
 from txcrush.adapters.tools.agent import Agent
 from txcrush.adapters.tools.agentic_fetch import AgenticFetch
 from txcrush.adapters.tools.bash import BashTool
 from txcrush.adapters.tools.crush_info import CrushInfo
 from txcrush.adapters.tools.crush_logs import CrushLogs
-from txcrush.adapters.tools.file_tools import file_tools, places_of, view_tool
+from txcrush.adapters.tools.file_tools import file_tools, places_of, private_places_of, view_tool
 from txcrush.adapters.tools.job_kill import JobKill
 from txcrush.adapters.tools.job_output import JobOutput
 from txcrush.adapters.tools.question import AskQuestions
@@ -68,9 +69,12 @@ class Palette:
         return Jobs(edges.processes, edges.make_program, edges.clock, edges.new_id(), lambda: withheld(bench.config()))
 
     def _shell_tools(self, bench: Workbench, jobs: Jobs) -> tuple[Tool, ...]:
-        edges = self._edges
+        edges, own = self._edges, self._edges.own
+        reach = Reach(
+            private_places_of(bench, own), lambda: started_paths(bench.path, own.env), own.env.get("HOME") or "/"
+        )
         return (
-            BashTool(bench.path, bench.permissions, jobs, edges.clock, edges.in_thread),
+            BashTool(bench.path, bench.permissions, jobs, edges.clock, edges.in_thread, reach),
             JobOutput(jobs, edges.in_thread),
             JobKill(jobs),
         )
@@ -84,6 +88,7 @@ class Palette:
             clock=edges.clock,
             environ=edges.environ,
             in_thread=edges.in_thread,
+            private=private_places_of(bench, edges.own),
         )
 
     def _own_state(self, bench: Workbench) -> tuple[Tool, ...]:
