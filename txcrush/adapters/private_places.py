@@ -46,7 +46,7 @@ class PrivatePlaces:
 
     def __init__(self, root: str, data_dir: str, own: OwnPlaces) -> None:
         self._root = root
-        self._data_dir = data_dir
+        self._data_dirs = tuple(dict.fromkeys(filter(None, (data_dir, os.path.join(root, DATA_DIRECTORY)))))
         self._own = own
 
     def hold(self, *spellings: str) -> bool:
@@ -89,22 +89,23 @@ class PrivatePlaces:
     @cached_property
     def _key_files(self) -> tuple[str, ...]:
         user = places(self._own.env)
-        directories = (self._data_dir, user.config_dir, user.data_dir)
-        token_files = filter(None, (self._own.token_file, os.path.join(self._state_dir, "token")))
+        directories = (*self._data_dirs, user.config_dir, user.data_dir)
+        token_files = filter(None, (self._own.token_file, *(os.path.join(path, "token") for path in self._state_dirs)))
         named = (os.path.join(directory, name) for directory in directories for name in _KEYS)
-        data = (os.path.join(self._data_dir, name) for name in DATA_NAMES)
+        data = (os.path.join(directory, name) for directory in self._data_dirs for name in DATA_NAMES)
         return (*named, *data, *token_files)
 
     @cached_property
     def _directories(self) -> tuple[str, ...]:
         user = places(self._own.env)
         of_home = (os.path.join(user.home, name) for name in (*_OF_HOME, *SHELL_NAMES))
-        own = (self._data_dir, os.path.join(self._root, DATA_DIRECTORY), user.data_dir, self._state_dir)
+        own = (*self._data_dirs, user.data_dir, *self._state_dirs)
         return (*own, *of_home, *_OF_SYSTEM)
 
     @property
-    def _state_dir(self) -> str:
-        return self._own.state_dir or default_state_dir(self._own.env)
+    def _state_dirs(self) -> set[str]:
+        """This server's, and the usual one: another server may keep its token there."""
+        return {self._own.state_dir or default_state_dir(self._own.env), default_state_dir(self._own.env)}
 
     @cached_property
     def _file_ways(self) -> list[Way]:

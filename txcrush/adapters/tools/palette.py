@@ -21,7 +21,6 @@ from txcrush.adapters.tools.todos import Todos
 from txcrush.adapters.tools.web_tools import WebTools
 from txcrush.core.instructions import task_prompt
 from txcrush.core.jobs import Jobs
-from txcrush.core.provider_keys import withheld
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.ports import Clock, InThread, MakeProgram, NewId, Processes, Tool
 from txcrush.wire.json import encode_text
@@ -66,7 +65,7 @@ class Palette:
 
     def _jobs(self, bench: Workbench) -> Jobs:
         edges = self._edges
-        return Jobs(edges.processes, edges.make_program, edges.clock, edges.new_id(), lambda: withheld(bench.config()))
+        return Jobs(edges.processes, edges.make_program, edges.clock, edges.new_id(), bench.withheld)
 
     def _shell_tools(self, bench: Workbench, jobs: Jobs) -> tuple[Tool, ...]:
         edges, own = self._edges, self._edges.own
