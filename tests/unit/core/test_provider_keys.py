@@ -41,7 +41,9 @@ class Withheld(SynchronousTestCase):
         self.assertEqual(configured("true"), withheld(NONE))
 
     def test_a_provider_that_nobody_can_ask_has_its_variables_withheld(self) -> None:
-        off = ProviderConfig("off", "Off", "", api_key="$OFF_KEY", disable=True, extra_headers={"X": "Bearer ${OFF_TOKEN}"})
+        off = ProviderConfig(
+            "off", "Off", "", api_key="$OFF_KEY", disable=True, extra_headers={"X": "Bearer ${OFF_TOKEN}"}
+        )
         self.assertLessEqual({"OFF_KEY", "OFF_TOKEN", "CRUSH_OFF_KEY"}, withheld(NONE, [off]))
         self.assertIn("sk-literal", withheld(NONE, [replace(off, api_key="sk-literal")]))
 
