@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from txcrush.adapters.config_paths import DATA_DIRECTORY, places
+from txcrush.adapters.fetch_directories import PREFIX
 from txcrush.adapters.guarded_places import DATA_NAMES, SHELL_NAMES, OwnPlaces, begins, folded, ways
 from txcrush.model.addresses import default_state_dir
-
-FETCHED = "crush-fetch-"
-"""How the directories in a data directory begin in which an agent reads the web."""
 
 _OPEN = frozenset(("skills", "commands", "agents"))
 """What people put into a data directory for the model to read."""
@@ -135,7 +133,7 @@ def _is_by_name(parts: Way, root_length: int) -> bool:
 
 def _is_open(rest: Way) -> bool:
     """Whether what follows a data directory's own path is read by anybody."""
-    return rest != () and (rest[0] in _OPEN or rest[0].startswith(FETCHED))
+    return rest != () and (rest[0] in _OPEN or rest[0].startswith(PREFIX))
 
 
 def _is_left(path: str) -> bool:

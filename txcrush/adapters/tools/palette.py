@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from txcrush.adapters.bash_lines import Reach
+from txcrush.adapters.fetch_directories import remove_left
 from txcrush.adapters.guarded_places import OwnPlaces, started_paths
 from txcrush.adapters.tools.agent import Agent
 from txcrush.adapters.tools.agentic_fetch import AgenticFetch
@@ -51,6 +52,7 @@ class Palette:
         self._edges = edges
 
     def __call__(self, bench: Workbench) -> Kit:
+        self._edges.in_thread(remove_left, bench.data_dir)
         jobs = self._jobs(bench)
         tools: list[Tool] = [
             Todos(bench.sessions, encode_text),
