@@ -16,6 +16,7 @@ from txcrush.adapters.ripgrep import found_program
 from txcrush.adapters.tools.bash import BashTool
 from txcrush.core.jobs import Jobs
 from txcrush.testing.harness import program_of
+from txcrush.testing.live_scene import Scene
 from txcrush.testing.scripted_desk import ScriptedDesk
 from txcrush.testing.scripted_processes import ScriptedProcesses
 from txcrush.testing.searched_project import SearchedProject
@@ -266,7 +267,8 @@ def test_a_workspace_that_is_the_home_directory_shows_nothing_of_its_keys(top: P
     for name in secret:
         lines.hide(lines.root / name)
         assert not lines.tells(f"cat {name}"), name
-    for line in ("grep -rn key .", "grep -rn key .ssh", "rg --hidden key", "grep -rn key .config"):
+    (lines.root / ".ignore").write_text("!.ssh\n!.crush\n")
+    for line in ("grep -rn key .", "grep -rn key .ssh", "rg --hidden key", "grep -rn key .config", "rg key"):
         assert not lines.tells(line), line
     lines.hide(lines.home / "elsewhere")
     assert reach.shows_private(judge("cat elsewhere"), str(lines.root))
@@ -388,3 +390,41 @@ async def test_grep_leaves_out_what_may_hold_keys_unless_it_is_asked_for(top: Pa
     await project.call("ls", path=".crush")
     await project.call("glob", pattern="*.json", path="store")
     assert len(project.desk.asks) == asked
+
+
+def test_an_ignore_file_of_a_strangers_shows_nothing(lines: Lines) -> None:
+    (lines.root / ".ignore").write_text("!.crush\n!.crush/**\n")
+    (lines.root / ".crush" / ".gitignore").unlink(missing_ok=True)
+    assert not lines.tells("rg key")
+    assert not lines.tells("rg key .")
+
+
+@pytest_twisted.ensureDeferred
+async def test_promise_45_a_model_gets_no_key_unasked(top: Path) -> None:
+    scene = await Scene.open(reactor, top)
+    try:
+        await _goes_after_keys(scene)
+    finally:
+        await scene.close()
+
+
+async def _goes_after_keys(scene: Scene) -> None:
+    provider = {"type": "openai-compat", "disable": True, "api_key": KEY}
+    await scene.post("config/set", {"scope": 1, "key": "providers.off", "value": provider})
+    stored = Path(scene.project) / ".crush" / "crush.json"
+    assert KEY in stored.read_text()
+    (scene.project / "README.md").write_text("a key\n")
+    scene.prompt()
+    harmless = ("grep -rn key .", "rg -n --hidden key", "cat README.md", "ls -la .crush", "find . -type f")
+    calls = [(f"c{n}", "bash", {"description": "d", "command": line}) for n, line in enumerate(harmless)]
+    await scene.calls(*calls, ("g", "grep", {"pattern": "key"}), ("i", "crush_info", {}), ("l", "crush_logs", {}))
+    await scene.calls(("v", "view", {"file_path": ".crush/crush.json"}))
+    await scene.grant(1, "deny")
+    await scene.when_ended()
+    told = [part["content"] for part in await scene.parts("tool_result")]
+    assert "a key" in "".join(told)
+    assert KEY not in str(await scene.get(f"sessions/{scene.session}/messages"))
+    held = scene.prompt("again")
+    await scene.calls(("b", "bash", {"description": "d", "command": "cat .crush/crush.json"}))
+    await scene.grant(2, "deny")
+    assert (await held).status == 200

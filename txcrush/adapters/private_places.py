@@ -51,11 +51,11 @@ class PrivatePlaces:
         """Whether the place, of which these are absolute spellings, is private, or lies in what is."""
         return any(self._is_private(spelling) or self._is_key_file(spelling) for spelling in spellings)
 
-    def below(self, directory: str, *, hidden: bool = True) -> tuple[str, ...]:
+    def below(self, directory: str) -> tuple[str, ...]:
         """The private places that are there below a directory (its real path), relative to it, but those in a
-        directory that is called `.crush`. Without `hidden`, only those whose path has no hidden name in it."""
+        directory that is called `.crush`."""
         found = {os.path.relpath(path, directory) for path in self._there() if path.startswith(_inside(directory))}
-        return tuple(sorted(path for path in found if _is_left(path) and (hidden or not _is_hidden(path))))
+        return tuple(sorted(path for path in found if DATA_DIRECTORY not in folded(path)))
 
     def holds_below(self, directory: str) -> bool:
         """Whether anything private is there below the directory (its real path), whatever it is called."""
@@ -134,14 +134,6 @@ def _is_by_name(parts: Way, root_length: int) -> bool:
 def _is_open(rest: Way) -> bool:
     """Whether what follows a data directory's own path is read by anybody."""
     return rest != () and (rest[0] in _OPEN or rest[0].startswith(PREFIX))
-
-
-def _is_left(path: str) -> bool:
-    return DATA_DIRECTORY not in folded(path)
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/"))
 
 
 def _inside(directory: str) -> str:

@@ -27,22 +27,18 @@ class Among(Enum):
 
 
 class Walk(Struct, frozen=True):
-    """A search through what is below `path`; without `hidden` it passes over hidden names."""
+    """A search through what is below `path`. Hidden names count, whatever the program says: an ignore file of a
+    stranger's (`!.config`) shows them to ripgrep."""
 
     path: str
-    hidden: bool = True
     among: Among = Among.FILES
 
 
 def walked_by(program: str, given: Given, reads: Sequence[str]) -> tuple[Walk, ...]:
     """Where the program looks for files by itself, data directories left out."""
-    if program == "rg":
-        hidden = given.has("hidden", "g", "glob")
-    elif program in _RECURSIVE and given.has("r", "recursive"):
-        hidden = True
-    else:
-        return ()
-    return tuple(Walk(path, hidden) for path in reads or (".",))
+    if program == "rg" or (program in _RECURSIVE and given.has("r", "recursive")):
+        return tuple(map(Walk, reads or (".",)))
+    return ()
 
 
 def shown_by(reads: tuple[str, ...], walks: Sequence[Walk]) -> tuple[str, ...]:

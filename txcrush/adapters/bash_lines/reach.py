@@ -64,7 +64,7 @@ class Reach:
         if self._private.linked():
             return True
         if walk.among is Among.FILES:
-            return bool(self._private.below(directory, hidden=walk.hidden))
+            return bool(self._private.below(directory))
         top = _work_tree(directory)
         if walk.among is Among.ALL or (walk.among is Among.TRACKED_OR_ALL and top is None):
             return self._private.holds_below(directory)
