@@ -80,9 +80,8 @@ class PrivatePlaces:
 
     def _there(self) -> Iterator[str]:
         for path in (*self._key_files, *self._directories):
-            real = os.path.realpath(path)
-            if os.path.exists(real):
-                yield real
+            if os.path.exists(path):
+                yield os.path.realpath(path)
 
     @cached_property
     def _key_files(self) -> tuple[str, ...]:
