@@ -51,6 +51,7 @@ from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
 from txcrush.http.generations import Generations
+from txcrush.http.jobs import JobRoutes
 from txcrush.http.listening import Listening, listen
 from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
 from txcrush.http.permissions import PermissionRoutes
@@ -296,6 +297,7 @@ def route_families(
         ProjectRoutes(workspaces, project_files, file_names),
         SkillRoutes(workspaces, skill_files),
         ExtensionRoutes(workspaces),
+        JobRoutes(workspaces),
         page,
     ]
 

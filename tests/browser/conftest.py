@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from select import select
 from threading import Event, Thread
 from typing import Any
 
@@ -91,7 +92,8 @@ class Reply:
 
     def finish(self, reason: str = "stop", prompt: int = 9000, completion: int = 1000) -> None:
         self._send({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        self._send({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": 0}})
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        self._send({"choices": [], "usage": usage})
         self._handler.wfile.write(b"data: [DONE]\n\n")
 
     def _chunk(self, delta: dict[str, object]) -> None:
@@ -177,7 +179,8 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        options = ["--host", f"tcp://127.0.0.1:{self.port}", "--state-dir", str(self._root / "state"), "--trust-projects", "--insecure"]
+        address = f"tcp://127.0.0.1:{self.port}"
+        options = ["--host", address, "--state-dir", str(self._root / "state"), "--trust-projects"]
         environ = {"HOME": str(self._root), "PATH": os.environ["PATH"]}
         with (self._root / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -186,7 +189,7 @@ class Server:
         deadline = time.monotonic() + 30
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < deadline, (self._root / "log").read_text()
-            time.sleep(0.02)
+            select([], [], [], 0.02)
 
     def _answers(self) -> bool:
         try:
@@ -197,12 +200,12 @@ class Server:
 
     @property
     def token(self) -> str:
-        return "x"
+        return (self._root / "state" / "token").read_text().strip()
 
     @property
     def url(self) -> str:
         """The address that opens the page, token and all."""
-        return f"{self.origin}/ui/"
+        return f"{self.origin}/ui/#token={self.token}"
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else encode(body)
@@ -234,7 +237,12 @@ class Stage:
         self._browser = browser
         self._contexts: list[Any] = []
         self.problems: list[str] = []
-        self.workspace = self.server.ask("POST", "workspaces", {"path": str(self.server.project), "client_id": self.CLIENT})
+        self.join()
+
+    def join(self) -> None:
+        """Open the workspace, or join it."""
+        request = {"path": str(self.server.project), "client_id": self.CLIENT}
+        self.workspace = self.server.ask("POST", "workspaces", request)
         self.path = f"workspaces/{self.workspace['id']}"
 
     def context(self, **options: Any) -> Any:

@@ -69,7 +69,7 @@ def test_a_permission_is_shown_with_its_diff_and_answered(stage: Any) -> None:
     assert (stage.server.project / "new.txt").read_text() == "one\ntwo\n"
     page.locator(".session-head").get_by_role("button", name="Files").click()
     expect(page.locator(".panel .files")).to_contain_text("new.txt")
-    expect(page.locator(".panel .counts")).to_have_text("+2 −0")
+    expect(page.locator(".panel .counts")).to_have_text("+2 \u22120")
 
 
 def test_of_two_browsers_the_slower_learns_who_answered(stage: Any) -> None:
@@ -157,7 +157,10 @@ def test_eight_tabs_share_one_stream_and_a_new_leader_loses_nothing(stage: Any, 
     for tab in tabs[1:]:
         expect(tab.locator(".message.assistant")).to_contain_text("one two")
         expect(tab.locator(".session-head .facts")).to_contain_text("done")
-    assert stage.server.ask("GET", f"{stage.path}/sessions/{session}/messages")[-1]["parts"][0]["data"]["text"] == "one two"
+    assert (
+        stage.server.ask("GET", f"{stage.path}/sessions/{session}/messages")[-1]["parts"][0]["data"]["text"]
+        == "one two"
+    )
 
 
 def test_a_killed_server_is_said_to_be_out_of_reach_and_the_page_catches_up(stage: Any, gate: Event) -> None:

@@ -41,10 +41,7 @@ def seeded(stage: Any, page: Any, messages: list[tuple[str, list[dict[str, Any]]
         )
     base.close()
     stage.server.start()
-    stage.workspace = stage.server.ask(
-        "POST", "workspaces", {"path": str(stage.server.project), "client_id": stage.CLIENT}
-    )
-    stage.path = f"workspaces/{stage.workspace['id']}"
+    stage.join()
     page.goto("about:blank")
     page.goto(f"{stage.server.url.partition('#')[0]}#/{stage.workspace['id']}/{session}")
     return session
@@ -58,50 +55,53 @@ FINISH = {"type": "finish", "data": {"reason": "end_turn", "time": 1}}
 
 
 def tool_call(call_id: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "tool_call", "data": {"id": call_id, "name": name, "input": encode(arguments).decode(), "finished": True}}
+    data = {"id": call_id, "name": name, "input": encode(arguments).decode(), "finished": True}
+    return {"type": "tool_call", "data": data}
 
 
 def tool_result(call_id: str, name: str, content: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    data = {"tool_call_id": call_id, "name": name, "content": content, "metadata": encode(metadata).decode(), "is_error": False}
-    return {"type": "tool_result", "data": data}
+    told = {"content": content, "metadata": encode(metadata).decode(), "is_error": False}
+    return {"type": "tool_result", "data": {"tool_call_id": call_id, "name": name, **told}}
+
+
+def exchange(at: int, words: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    """A turn that holds the words wherever a model, a tool or a person can put them."""
+    thought = {"thinking": words, "signature": "", "started_at": 1, "finished_at": 2}
+    changed = {"old_content": words, "new_content": f"{words}!", "additions": 1}
+    calls = [
+        tool_call(f"b{at}", "bash", {"command": words, "description": words}),
+        tool_call(f"e{at}", "edit", {"file_path": words, "old_string": "x", "new_string": words}),
+        tool_call(f"v{at}", words[:40] or "x", {"path": words, words[:20]: words}),
+    ]
+    return [
+        ("user", [text(words), FINISH]),
+        ("assistant", [{"type": "reasoning", "data": thought}, text(words), *calls, FINISH]),
+        ("tool", [tool_result(f"b{at}", "bash", words, {"output": words})]),
+        ("tool", [tool_result(f"e{at}", "edit", words, changed)]),
+    ]
+
+
+RAN = "[window.pwned, document.querySelectorAll('script, iframe, object, embed, svg[onload]').length]"
+DANGEROUS = """() => [...document.querySelectorAll('.markdown *, .terminal *, .diff *')]
+    .flatMap((node) => [...node.attributes].map(({name, value}) => [node.tagName, name, value]))
+    .filter(([, name, value]) => name.startsWith('on') || name === 'style' || name === 'id'
+        || /^\\s*(javascript|data:text|vbscript)/i.test(value))"""
 
 
 def test_promise_63_hostile_text_never_runs_and_never_loads_anything(
     stage: Any, record_property: Callable[[str, object], None]
 ) -> None:
     corpus = hostile()
-    messages: list[tuple[str, list[dict[str, Any]]]] = []
-    for at, words in enumerate(corpus):
-        messages += [
-            ("user", [text(words), FINISH]),
-            (
-                "assistant",
-                [
-                    {"type": "reasoning", "data": {"thinking": words, "signature": "", "started_at": 1, "finished_at": 2}},
-                    text(words),
-                    tool_call(f"b{at}", "bash", {"command": words, "description": words}),
-                    tool_call(f"e{at}", "edit", {"file_path": words, "old_string": "x", "new_string": words}),
-                    tool_call(f"v{at}", words[:40] or "x", {"path": words, words[:20]: words}),
-                    FINISH,
-                ],
-            ),
-            ("tool", [tool_result(f"b{at}", "bash", words, {"output": words})]),
-            ("tool", [tool_result(f"e{at}", "edit", words, {"old_content": words, "new_content": f"{words}!", "additions": 1})]),
-        ]
     page = stage.page()
-    seeded(stage, page, messages, title=corpus[0])
+    seeded(stage, page, [one for at, words in enumerate(corpus) for one in exchange(at, words)], title=corpus[0])
     expect(page.locator(".message").last).to_be_visible()
     while page.locator(".earlier").count():
         page.locator(".earlier").click()
     closed = ".tool-head[aria-expanded=false], .reasoning button[aria-expanded=false]"
     page.evaluate("(closed) => document.querySelectorAll(closed).forEach((button) => button.click())", closed)
     expect(page.locator(closed)).to_have_count(0)
-    ran = page.evaluate("[window.pwned, document.querySelectorAll('script, iframe, object, embed, form form, svg[onload]').length]")
-    assert ran == [None, 1]  # the one script is the page's own
-    inside = page.evaluate("""() => [...document.querySelectorAll('.markdown *, .terminal *, .diff *')].flatMap(
-        (node) => [...node.attributes].filter(({name, value}) => name.startsWith('on') || name === 'style' || name === 'id'
-            || /^\\s*(javascript|data:text|vbscript)/i.test(value)).map(({name, value}) => `${node.tagName} ${name}=${value}`))""")
-    assert inside == []
+    assert page.evaluate(RAN) == [None, 1]  # the one script is the page's own
+    assert page.evaluate(DANGEROUS) == []
     assert page.locator(".message.user").count() == len(corpus)
     record_property("promise_63", f"{len(corpus)} texts in 6 places each: 0 dialogs, 0 requests to another origin")
 
@@ -195,7 +195,10 @@ def test_ten_thousand_messages_open_within_a_bounded_heap(
     stage: Any, record_property: Callable[[str, object], None]
 ) -> None:
     page = stage.page()
-    messages = [("user" if at % 2 == 0 else "assistant", [text(f"message {at} " + "word " * 40), FINISH]) for at in range(MESSAGES)]
+    messages = [
+        ("user" if at % 2 == 0 else "assistant", [text(f"message {at} " + "word " * 40), FINISH])
+        for at in range(MESSAGES)
+    ]
     session = seeded(stage, page, messages)
     expect(page.locator(".message").last).to_contain_text(f"message {MESSAGES - 1} ")
     page.goto("about:blank")

@@ -38,7 +38,7 @@ test("a state is never changed in place, and what did not change stays the same 
 });
 
 test("deltas make the text grow, of a message that came by the stream only", () => {
-  const delta = (words, index = 0) => event("message_delta", { message_id: "a", index, text: words });
+  const delta = (words, part = 0) => event("message_delta", { message_id: "a", session_id: "s", part, text: words });
   const loaded = withMessages(folded(), "s", [message("a", "assistant", [text("old")])]);
   assert.deepEqual(texts(fold(loaded, delta("!"))), ["old"]);
   const fresh = fold(loaded, event("message", message("a", "assistant", [text("new")])));
@@ -48,7 +48,7 @@ test("deltas make the text grow, of a message that came by the stream only", () 
 
 test("reasoning grows too", () => {
   const thinking = { type: "reasoning", data: { thinking: "hm", signature: "" } };
-  const state = folded(event("message", message("a", "assistant", [thinking])), event("message_delta", { message_id: "a", index: 0, text: "m" }));
+  const state = folded(event("message", message("a", "assistant", [thinking])), event("message_delta", { message_id: "a", session_id: "s", part: 0, text: "m" }));
   assert.equal(state.conversations.get("s").list[0].parts[0].data.thinking, "hmm");
 });
 

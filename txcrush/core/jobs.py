@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from txcrush.core.kept_output import KeptOutput
 from txcrush.core.observers import OneShot, within
 from txcrush.model.errors import CannotStart, Failed
+from txcrush.model.ids import SessionId
 from txcrush.model.processes import Program, ShellLine
 from txcrush.ports import Child, Clock, MakeProgram, Processes
 
@@ -47,13 +48,16 @@ class JobEnd(Struct, frozen=True):
 
 
 class Job:
-    """One command. `started_at` is Unix time in seconds; `end` is None while it runs."""
+    """One command. `started_at` is Unix time in seconds; `end` is None while it runs. `session_id` and `tool_call_id`
+    say who has started it, where that is known."""
 
     def __init__(self, job_id: str, line: ShellLine, description: str, now_s: float) -> None:
         self.id = job_id
         self.line = line
         self.description = description
         self.started_at = now_s
+        self.session_id = SessionId("")
+        self.tool_call_id = ""
         self.out, self.err = KeptOutput(), KeptOutput()
         self.end: JobEnd | None = None
         self.is_killed = False

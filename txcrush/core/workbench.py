@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from txcrush.core.events import EventLog
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
+from txcrush.core.jobs import Jobs
 from txcrush.core.permissions import Desk
 from txcrush.core.questions import Questions
 from txcrush.core.sessions import Sessions
@@ -41,10 +42,12 @@ class Workbench(Struct, frozen=True, kw_only=True):
 
 
 class Kit(Struct, frozen=True):
-    """The tools of one workspace. `close` ends what they left running; it is called once the last run has ended."""
+    """The tools of one workspace. `close` ends what they left running; it is called once the last run has ended.
+    `jobs` are the commands that they have started."""
 
     tools: tuple[Tool, ...]
     close: Callable[[], Deferred[None]] = lambda: succeed(None)
+    jobs: Jobs | None = None
 
 
 MakeKit = Callable[[Workbench], Kit]

@@ -110,7 +110,7 @@ class Workspace:
         self.questions = questions
         self.file_tracker = file_tracker
         self.file_history = file_history
-        self._kit = kit
+        self.kit = kit
         self.claims = claims
         self.runs = runs
         self.summaries = summaries
@@ -154,7 +154,7 @@ class Workspace:
         shell_commands = Deferred.fromCoroutine(self.shell_commands.close())
         try:
             await self.runs.stop()
-            await self._kit.close()
+            await self.kit.close()
         finally:
             await shell_commands
 

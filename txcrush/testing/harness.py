@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from txcrush.core.edges import Edges
 from txcrush.core.events import Frame
 from txcrush.core.instructions import TITLE, Facts
+from txcrush.core.jobs import Jobs
 from txcrush.core.observers import OneShot
 from txcrush.core.opening import Opener
 from txcrush.core.workbench import Kit, Workbench
@@ -261,7 +262,7 @@ class Harness:
 
     def _make_kit(self, bench: Workbench) -> Kit:
         made = self._tools(bench) if callable(self._tools) else self._tools
-        return Kit(tuple(made))
+        return Kit(tuple(made), jobs=Jobs(self.processes, program_of, self.clock, "jobs"))
 
     def _stop(self) -> None:
         self.stopped += 1

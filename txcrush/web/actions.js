@@ -98,6 +98,19 @@ export function makeActions(page) {
     }),
     summarise: ({ id }) => attempt(() => api.post(`${agent(id)}/summarize`)),
 
+    // What the command of a tool call has written so far; null where it is not known.
+    async liveOutput(callId) {
+      try {
+        const job = (await api.get(`${page.path}/jobs`)).find((one) => one.tool_call_id === callId);
+        if (!job) return null;
+        const { out, err } = await api.get(`${page.path}/jobs/${job.id}`);
+        return out + err;
+      } catch (error) {
+        if (error instanceof api.ApiError) return null; // it has ended meanwhile, or the server is out of reach
+        throw error;
+      }
+    },
+
     // Prompting and steering
 
     prompt: (prompt, attachments, whenBusy) => attempt(async () => {

@@ -288,7 +288,7 @@ class Stopping(WorkspacesCase):
 
     def test_whatever_fails_while_it_closes_its_streams_and_its_store_are_closed(self) -> None:
         talk = Conversation(self.harness)
-        self.patch(talk.workspace, "_kit", Kit((), lambda: fail(ValueError("no tool of ours"))))
+        self.patch(talk.workspace, "kit", Kit((), lambda: fail(ValueError("no tool of ours"))))
         now(talk.stop())
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertTrue(talk.listener.ended)

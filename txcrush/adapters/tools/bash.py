@@ -96,7 +96,7 @@ class BashTool:
         if refusal:
             return self._refused(given, working_dir, refusal)
         command = judgement.command if unasked else given.command
-        return await self._watched(self._started(command, working_dir, given), given)
+        return await self._watched(self._started(use, command, working_dir, given), given)
 
     def _resolved(self, working_dir: str) -> str:
         return paths.normpath(paths.join(self._workspace, working_dir))
@@ -163,12 +163,14 @@ class BashTool:
 
     # What runs
 
-    def _started(self, command: str, working_dir: str, given: BashArguments) -> Job:
+    def _started(self, use: ToolUse, command: str, working_dir: str, given: BashArguments) -> Job:
         try:
-            return self._jobs.start(command, working_dir, given.description)
+            job = self._jobs.start(command, working_dir, given.description)
         except Failed as error:
             what = "error starting background shell" if given.run_in_background else "error starting shell"
             raise Failed(f"{what}: {error.message}") from error
+        job.session_id, job.tool_call_id = use.session_id, use.call.id
+        return job
 
     async def _watched(self, job: Job, given: BashArguments) -> ToolOutput:
         patience_s = given.auto_background_after if given.auto_background_after > 0 else DEFAULT_PATIENCE_S

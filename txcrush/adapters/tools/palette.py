@@ -63,7 +63,7 @@ class Palette:
             *self._edges.web.for_workspace(bench, places_of(bench, bench.path, self._edges.own)),
             *self._own_state(bench),
         ]
-        return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()))
+        return Kit((*tools, *self._sub_agents(bench, tools)), lambda: Deferred.fromCoroutine(jobs.close()), jobs)
 
     def _jobs(self, bench: Workbench) -> Jobs:
         edges = self._edges

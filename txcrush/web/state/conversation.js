@@ -32,8 +32,8 @@ export function withLoaded(before, loaded) {
   return { ...indexed(before, [...loaded.map(newest), ...later], before.fresh), isLoaded: true };
 }
 
-// Text that was added to a part: `{message_id, index, text}`.
-export function withDelta(before, { message_id, index, text }) {
+// Text that was added to a part: `{message_id, part, text}`.
+export function withDelta(before, { message_id, part: index, text }) {
   const at = before.at.get(message_id);
   if (at === undefined || !before.fresh.has(message_id)) return before;
   const message = before.list[at];

@@ -32,7 +32,7 @@ function Session({ app, state, session, actions }) {
   const waiting = asked(state, session.id);
   const failure = state.ends.get(session.id);
   return html`<${SessionHead} app=${app} state=${state} session=${session} actions=${actions} panel=${app.panel} />
-    <${Conversation} state=${state} sessionId=${session.id} root=${app.workspace.path} isWorking=${isWorking} openChild=${actions.openChild} />
+    <${Conversation} state=${state} sessionId=${session.id} root=${app.workspace.path} isWorking=${isWorking} openChild=${actions.openChild} liveOutput=${actions.liveOutput} />
     <div class="foot">
       ${!isWorking && failure?.outcome === "failed" && failure.error && html`<p class="failure" role="alert">${failure.error}</p>`}
       <${Asked} ...${waiting} actions=${actions} sessionId=${session.id} />
@@ -83,5 +83,5 @@ function Modal({ app, state, actions }) {
   if (modal.kind === "confirm") return html`<${ConfirmDialog} ...${modal} close=${close} />`;
   return html`<${Dialog} title="What the agent did" close=${close}><div class="child">
     <${Conversation} state=${state} sessionId=${modal.sessionId} root=${app.workspace.path}
-      isWorking=${state.working.has(modal.sessionId)} openChild=${actions.openChild} /></div></${Dialog}>`;
+      isWorking=${state.working.has(modal.sessionId)} openChild=${actions.openChild} liveOutput=${actions.liveOutput} /></div></${Dialog}>`;
 }

@@ -6,7 +6,7 @@ import { AssistantMessage, UserMessage } from "./message.js";
 const PAGE = 60; // messages that are drawn at first, and more with each step back
 
 // The messages of a session, the newest at the bottom, where it stays while somebody reads there.
-export function Conversation({ state, sessionId, root, isWorking, openChild }) {
+export function Conversation({ state, sessionId, root, isWorking, openChild, liveOutput }) {
   const { list, isLoaded } = conversation(state, sessionId);
   const shown = useMemo(() => list.filter((message) => message.role === "user" || message.role === "assistant"), [list]);
   const [drawn, setDrawn] = useState(PAGE);
@@ -27,7 +27,7 @@ export function Conversation({ state, sessionId, root, isWorking, openChild }) {
         ${isLoaded && shown.length === 0 && html`<div class="empty"><h2>Nothing here yet</h2><p>Write below what is to be done.</p></div>`}
         ${shown.slice(first).map((message, at) => message.role === "user"
           ? html`<${UserMessage} key=${message.id} message=${message} />`
-          : html`<${AssistantMessage} key=${message.id} message=${message} root=${root} openChild=${openChild}
+          : html`<${AssistantMessage} key=${message.id} message=${message} root=${root} openChild=${openChild} liveOutput=${liveOutput}
               isLive=${isWorking && first + at === shown.length - 1} ...${matched(message)} />`)}
       </div>
     </div>

@@ -30,12 +30,12 @@ function Attachment({ file }) {
 }
 
 // `results` is read by call id; `seen` changes with it, so that a message is drawn again only for its own calls.
-export const AssistantMessage = memo(({ message, results, outcomes, isLive, root, openChild }) => {
+export const AssistantMessage = memo(({ message, results, outcomes, isLive, root, openChild, liveOutput }) => {
   const finish = finishOf(message);
   return html`<article class="message assistant" aria-label="Answer" aria-busy=${String(isLive && !finish)}>
     ${message.is_summary_message && html`<p class="hint">Summary of what came before</p>`}
     ${message.parts.map((part, at) => html`<${Part} key=${at} part=${part} message=${message} isLive=${isLive && !finish}
-      result=${results[part.data.id]} outcome=${outcomes[part.data.id] ?? ""} isTurnLive=${isLive} root=${root} openChild=${openChild} />`)}
+      result=${results[part.data.id]} outcome=${outcomes[part.data.id] ?? ""} isTurnLive=${isLive} root=${root} openChild=${openChild} liveOutput=${liveOutput} />`)}
     ${isLive && !finish && message.parts.length === 0 && html`<p class="thinking">Thinking…</p>`}
     <${Finish} finish=${finish} />
     ${finish && finish.reason !== "tool_use" && html`<footer>
@@ -45,12 +45,12 @@ export const AssistantMessage = memo(({ message, results, outcomes, isLive, root
   </article>`;
 });
 
-function Part({ part, message, isLive, isTurnLive, result, outcome, root, openChild }) {
+function Part({ part, message, isLive, isTurnLive, result, outcome, root, openChild, liveOutput }) {
   const { type, data } = part;
   if (type === "text") return html`<${Markdown} text=${data.text} />`;
   if (type === "reasoning") return html`<${Reasoning} data=${data} isLive=${isLive && !data.finished_at} />`;
   if (type === "tool_call") {
-    return html`<${ToolCard} call=${data} result=${result} outcome=${outcome} isLive=${isTurnLive} root=${root}
+    return html`<${ToolCard} call=${data} result=${result} outcome=${outcome} isLive=${isTurnLive} root=${root} liveOutput=${liveOutput}
       openChild=${openChild && ((callId) => openChild(`${message.id}$$${callId}`))} />`;
   }
   return null;

@@ -3,22 +3,24 @@ import { diffOf } from "../text/diff.js";
 import { shortPath } from "../state/derived.js";
 import { CopyButton, Code, TerminalOutput } from "./code.js";
 import { Counts, Diff } from "./diff.js";
-import { html, useMemo, useState } from "./html.js";
+import { html, useEffect, useMemo, useState } from "./html.js";
 import { Markdown } from "./markdown.js";
 import { memo } from "./memo.js";
 
 const EDITS = new Set(["edit", "multiedit", "write", "lsp_replace_symbol"]);
 const COMMANDS = new Set(["bash", "job_output", "job_kill"]);
+const LIVE_MS = 1000;
 const AGENTS = new Set(["agent", "agentic_fetch"]);
 
 // One tool call as a card: what it does in a line, and inside what it was given and gave. `outcome` is "waiting" (for a
 // permission), "granted", "denied" or empty; `openChild` shows the session of a sub-agent.
-export const ToolCard = memo(({ call, result, outcome, isLive, root, openChild }) => {
+export const ToolCard = memo(({ call, result, outcome, isLive, root, openChild, liveOutput }) => {
   const input = useMemo(() => parsed(call.input), [call.input]);
   const metadata = useMemo(() => parsed(result?.metadata), [result?.metadata]);
   const state = stateOf(call, result, outcome, isLive);
   const [isOpen, setOpen] = useState(null);
-  const shown = isOpen ?? (EDITS.has(call.name) || call.name === "todos" || state === "failed");
+  const isRunning = state === "running" && COMMANDS.has(call.name);
+  const shown = isOpen ?? (EDITS.has(call.name) || call.name === "todos" || state === "failed" || isRunning);
   return html`<section class="tool ${state}" aria-label="Tool ${call.name}, ${STATES[state]}">
     <button type="button" class="tool-head" aria-expanded=${String(shown)} onClick=${() => setOpen(!shown)}>
       <span class="dot ${state}" aria-hidden="true"></span>
@@ -28,6 +30,7 @@ export const ToolCard = memo(({ call, result, outcome, isLive, root, openChild }
       <span class="state">${STATES[state]}</span>
     </button>
     ${shown && html`<div class="tool-body">
+      ${isRunning && liveOutput && html`<${LiveOutput} callId=${call.id} liveOutput=${liveOutput} />`}
       <${Body} name=${call.name} input=${input} raw=${call.input} result=${result} metadata=${metadata} root=${root} />
       ${AGENTS.has(call.name) && openChild && html`<button type="button" class="quiet" onClick=${() => openChild(call.id)}>
         Show what this agent did</button>`}
@@ -81,6 +84,25 @@ function Command({ input, result, metadata }) {
   const output = result ? (typeof metadata.output === "string" && metadata.output !== "" ? metadata.output : result.content) : "";
   return html`${input.command && html`<pre class="command" tabindex="0"><span aria-hidden="true">$ </span>${input.command}</pre>`}
     ${result && html`<div class="with-copy"><${CopyButton} text=${output} /><${TerminalOutput} text=${output} /></div>`}`;
+}
+
+// What a command has written so far, asked for while it runs and is looked at.
+function LiveOutput({ callId, liveOutput }) {
+  const [text, setText] = useState("");
+  useEffect(() => {
+    let isHere = true;
+    const look = async () => {
+      const written = document.hidden ? null : await liveOutput(callId);
+      if (isHere && written !== null) setText(written);
+      if (isHere) timer = setTimeout(look, LIVE_MS);
+    };
+    let timer = setTimeout(look, LIVE_MS / 4);
+    return () => {
+      isHere = false;
+      clearTimeout(timer);
+    };
+  }, [callId]);
+  return text && html`<${TerminalOutput} text=${text} />`;
 }
 
 function Edit({ name, input, result, metadata }) {
