@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from txcrush.core.agents import Agents
+from txcrush.core.event_ids import EventIds
 from txcrush.core.events import EventLog, Frame
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.observers import OneShot
@@ -78,6 +79,7 @@ class Workspace:
         skills: Skills,
         store: Store,
         events: EventLog,
+        event_ids: EventIds,
         sessions: Sessions,
         transcript: Transcript,
         agents: Agents,
@@ -102,6 +104,7 @@ class Workspace:
         self.skills = skills
         self.store = store
         self.events = events
+        self.event_ids = event_ids
         self.sessions = sessions
         self.transcript = transcript
         self.agents = agents
