@@ -158,10 +158,11 @@ class EventLog:
         """The frame of a logged event whose body the log holds."""
         return Frame(event.seq, self.frame(event.body))
 
-    def restated(self, seq: int, event: Event) -> Frame:
-        """A message as it is now, for whoever has missed the event of that number."""
+    def stated(self, seq: int | None, event: Event) -> Frame:
+        """Something for one new reader, such as a message as it is now, under the number of what it has missed; None:
+        sent again."""
         data = event.framed or self.frame(self.encode(event))
-        return Frame(seq, data, _key(event)) if seq else self._once_more(data)
+        return self._once_more(data) if seq is None else Frame(seq, data, _key(event))
 
     def grown_between(self, after: int, upto: int) -> list[Frame]:
         """Of messages whose latest published state is growing text, which no row of the log tells of: those states, if

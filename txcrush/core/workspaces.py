@@ -126,11 +126,14 @@ class Workspace:
         return self.claims.is_empty and not self.runs.any_live and not self.shell_commands.any_running
 
     def open_frames(self) -> list[Frame]:
-        """What waits for an answer, for a reader who has come just now: the requests and batches, ids and all, that
-        others were sent when they were put."""
+        """What waits for an answer, for a reader who has come just now."""
+        return self.events.again(self.pending_events())
+
+    def pending_events(self) -> list[Event]:
+        """What waits for an answer: the requests and batches, ids and all, that others were sent when they were put."""
         requests = [Event(EventKind.PERMISSION_REQUEST, Change.CREATED, one) for one in self.permissions.pending()]
         batches = [Event(EventKind.QUESTION_BATCH_REQUEST, Change.CREATED, one) for one in self.questions.shown()]
-        return self.events.again([*requests, *batches])
+        return [*requests, *batches]
 
     async def delete_session(self, session_id: SessionId) -> None:
         """Cancel what runs in the session, wait for its end, then delete it (`agent.md` H-30). Raises

@@ -35,7 +35,7 @@ GENERATION = "generation"
 LAST_SEQ = "last_seq"
 TRIMMED_SEQ = "trimmed_seq"
 SKIPPED = "skipped:"
-"""Begins the keys of `meta` under which the numbers stand that were left out: the last before them, the last of them."""
+"""Begins the keys of `meta` that tell which numbers were left out: the last before them, with the last of them."""
 
 _PAGE_BYTES = 1024 * 1024
 """An answer holds no further event once it has this much, so that a reader of the log costs no more."""
