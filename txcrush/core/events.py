@@ -85,6 +85,7 @@ class EventLog:
     encode_apart: EncodeApart | None = None
     _outbox: deque[_Batch] = field(default_factory=deque)
     _subscribers: dict[Subscriber, None] = field(default_factory=dict)
+    _coming: dict[Subscriber, None] = field(default_factory=dict)
     _want_deltas: set[Subscriber] = field(default_factory=set)
     _states: States = field(default_factory=States)
     _growing: dict[str, Frame] = field(default_factory=dict)
@@ -136,14 +137,20 @@ class EventLog:
         self._outbox.append(_Batch([frame], ready=True))
         self._drain()
 
+    def await_end(self, subscriber: Subscriber) -> None:
+        """The subscriber will subscribe once it has caught up: until then it is told of the end only."""
+        self._coming[subscriber] = None
+
     def subscribe(self, subscriber: Subscriber, *, deltas: bool = False) -> None:
         """Everything published from now on goes to the subscriber. With `deltas` frames tell what has grown, too."""
+        self._coming.pop(subscriber, None)
         self._subscribers[subscriber] = None
         if deltas:
             self._want_deltas.add(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.pop(subscriber, None)
+        self._coming.pop(subscriber, None)
         self._want_deltas.discard(subscriber)
 
     def again(self, events: Sequence[Event]) -> list[Frame]:
@@ -183,7 +190,8 @@ class EventLog:
 
     def end(self) -> None:
         """End every stream."""
-        subscribers, self._subscribers = list(self._subscribers), {}
+        subscribers = [*self._subscribers, *self._coming]
+        self._subscribers, self._coming = {}, {}
         self._want_deltas.clear()
         for subscriber in subscribers:
             self._tell(subscriber, subscriber.end)

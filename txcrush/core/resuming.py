@@ -132,6 +132,7 @@ class Resuming:
 
     async def _approached(self, cursor: int) -> int:
         """Read on until the log is near its end, without holding anything back meanwhile; the number reached."""
+        self._events.await_end(self._reader)
         position = cursor
         while position < self._events.published:
             page = await self._store.events_after(position, PAGE)
