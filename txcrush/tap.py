@@ -20,6 +20,7 @@ from txcrush.adapters import logs
 from txcrush.lifetime import Lifetime, Process, Reactor, Server
 from txcrush.model.addresses import default_host, default_state_dir, parse_host
 from txcrush.model.desk import Unanswered, parse_unanswered
+from txcrush.model.quantities import parse_duration, parse_size
 from txcrush.model.settings import ServerSettings
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
@@ -39,6 +40,8 @@ _PARAMETERS: dict[str, tuple[str | None, str]] = {
         None,
         "What becomes of a permission that nobody answers: ask, deny:SECONDS or allow [default: ask]",
     ),
+    "event-log-size": (None, "How much of a project's event log is kept for clients that come back [default: 64M]"),
+    "event-log-age": (None, "How long an event is kept for them [default: 7d]"),
     "log-level": (None, "debug, info, warn, error or critical [default: info]"),
     "log-format": (None, "text or json [default: text on a terminal, json elsewhere]"),
 }
@@ -114,6 +117,8 @@ class Options(UsageOptions):
             allow_private_fetch=bool(self["allow-private-fetch"]),
             replaceable=bool(self["replaceable"]),
             unanswered=self._unanswered(),
+            event_log_bytes=self._quantity("event-log-size", "64M", parse_size),
+            event_log_age_s=self._quantity("event-log-age", "7d", parse_duration),
             idle_exit_s=None if idle_exit is None else _seconds(source, idle_exit),
             detach_grace_s=_seconds("CRUSH_SERVER_DETACH_GRACE", detach_grace),
         )
@@ -156,6 +161,12 @@ class Options(UsageOptions):
             return parse_unanswered(self["unanswered"] or "ask")
         except ValueError as error:
             raise UsageError(f"--unanswered {error}") from error
+
+    def _quantity(self, name: str, default: str, parse: Callable[[str], int]) -> int:
+        try:
+            return parse(self[name] or default)
+        except ValueError as error:
+            raise UsageError(f"--{name} {error}") from error
 
     def _adopt(self, twist: MutableMapping[str, Any]) -> None:
         """Set up `twist` itself: the asyncio reactor unless one was named, and our log in place of its own."""
