@@ -12,7 +12,7 @@ def parse_size(text: str) -> int:
     found = _SIZE.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"wants a size such as 64M, not {text!r}")
-    return int(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " ")
+    return int(found[1]) << 10 * " kmgt".index(found[2].lower() or " ")
 
 
 def parse_duration(text: str) -> int:
