@@ -16,8 +16,8 @@ from twisted.python.failure import Failure
 
 from txcrush.core.sessions import session_event
 from txcrush.core.workspaces import Workspace
-from txcrush.http.readers import HEARTBEAT_S
-from txcrush.model.ids import WorkspaceId
+from txcrush.http import readers
+from txcrush.model.ids import SessionId, WorkspaceId
 from txcrush.model.sessions import Session
 from txcrush.model.storage import PutSession
 from txcrush.testing.answer import stream_event
@@ -100,7 +100,9 @@ def workspace_of(server: LiveServer, workspace: str) -> Workspace:
 async def publish(workspace: Workspace, session: str, numbers: range) -> None:
     """Events that nothing replaces, in batches, each durable before the next."""
     for first in range(numbers.start, numbers.stop, BATCH):
-        batch = [Session(id=session, title=f"t{number}") for number in range(first, min(first + BATCH, numbers.stop))]  # type: ignore[arg-type]
+        batch = [
+            Session(id=SessionId(session), title=f"t{number}") for number in numbers[first - numbers.start :][:BATCH]
+        ]
         await workspace.events.commit([PutSession(batch[-1])], [session_event(one) for one in batch])
 
 
@@ -176,6 +178,29 @@ async def test_promise_26_a_cursor_that_retention_has_passed_is_reset_once(short
 
 @pytest.mark.parametrize("query", ["rich=1", ""])
 @pytest_twisted.ensureDeferred
+async def test_promise_30_a_reader_that_stopped_is_freed_after_four_heartbeats(
+    short_path: Path, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "HEARTBEAT_S", 0.05)
+    server = await LiveServer.start(reactor, short_path)
+    workspace = await server.client.join(server.project)
+    events = workspace_of(server, workspace).events
+    session = await server.client.session(workspace)
+    raw = await server.client.raw()
+    raw.send("GET", f"/v1/workspaces/{workspace}/events?client_id={CLIENT}&{query}")
+    await raw.when(lambda received: b"\r\n\r\n" in received)
+    raw.transport.pauseProducing()
+    told = Session(id=SessionId(session), title="x" * 4_000_000)  # more than the sockets between take
+    await events.commit([PutSession(told)], [session_event(told)])
+    assert events.subscribers == 1
+    await _until(lambda: events.subscribers == 0)
+    raw.transport.resumeProducing()
+    await raw.when_closed()
+    await server.stop()
+
+
+@pytest.mark.parametrize("query", ["rich=1", ""])
+@pytest_twisted.ensureDeferred
 async def test_promise_30_a_peer_that_is_heard_no_more_is_found_out_by_the_kernel(short_path: Path, query: str) -> None:
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         pytest.skip("this system has no TCP_USER_TIMEOUT")
@@ -189,5 +214,5 @@ async def test_promise_30_a_peer_that_is_heard_no_more_is_found_out_by_the_kerne
     taken = reader._request.channel.transport.getHandle()  # type: ignore[attr-defined]
     assert taken.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     unheard_s = taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) / 1000
-    assert 0 < HEARTBEAT_S + unheard_s <= 60
+    assert 0 < readers.HEARTBEAT_S + unheard_s <= 60
     await server.stop()
