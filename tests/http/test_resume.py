@@ -410,6 +410,18 @@ class Resets(ResumeCase):
         titles = self.titles(self.after("x"))
         self.assertEqual(titles, [f"s{number}" for number in range(204, 4, -1)])
 
+    def test_a_server_that_stops_within_a_snapshot_sends_nothing_from_after_it(self) -> None:
+        self.harness.provider.add(Say("one "), Pause(1), Say("two"), Wait())
+        self.prompt("R1")
+        self.pass_time(0.5)
+        self.store.hold()
+        stream = self.after("x")
+        here = self.head
+        self.pass_time(1)
+        self.assertNotEqual(self.head, here)
+        self.harness.workspaces.get(WorkspaceId(self.workspace)).events.end()
+        self.assertEqual((stream.closed, stream.cursor), (True, here))
+
 
 class Deltas(ResumeCase):
     def test_growth_is_told_once_for_all_and_makes_up_the_text(self) -> None:
@@ -470,10 +482,11 @@ class Deltas(ResumeCase):
         self.prompt()
         self.pass_time(0.1)
         stream.pause()
-        before = len(stream.body)
+        before, known = len(stream.body), len(stream.events)
         self.pass_time(9)
         stream.resume()
         self.assertLess(len(stream.body) - before, 3000)
+        self.assertEqual(stream.events[known].kind, "message")
         self.assertEqual(assembled(stream), assembled(plain))
 
     def test_a_plain_reader_hears_of_no_delta(self) -> None:

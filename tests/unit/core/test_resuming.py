@@ -12,11 +12,11 @@ from txcrush.core.events import EventLog, Frame
 from txcrush.core.live_message import message_event
 from txcrush.core.resuming import PAGE, Resuming
 from txcrush.model.errors import StorageFailed
-from txcrush.model.events import Change, Event, EventKind, Reset
+from txcrush.model.events import Change, Event, EventKind, LoggedEvent, Reset
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message, Role, Text
 from txcrush.model.sessions import Session
-from txcrush.model.storage import PutMessage, PutSession
+from txcrush.model.storage import AppendEvent, PutMessage, PutSession
 from txcrush.testing.memory_store import MemoryStore
 from txcrush.testing.scale import scaled
 
@@ -135,6 +135,7 @@ class World:
         return [Event(EventKind.SESSION, Change.UPDATED, Session(id=S, title=self.titles[-1]), key=S)]
 
     async def messages(self) -> AsyncIterator[Message]:
+        self.store.write(PutMessage(self._message()))  # what grew is handed to the store before it is read
         for message in await self.store.messages(S):
             yield message
 
@@ -143,7 +144,6 @@ class World:
 
     def finish(self) -> None:
         """The last of everything, live."""
-        self.store.release()
         done = Message(M, S, Role.ASSISTANT, (Text(self.text), Finish(FinishReason.END_TURN, 1)))
         self.events.commit([PutMessage(done)], [message_event(done)])
         self.retitle()
@@ -161,8 +161,11 @@ class Interleavings(SynchronousTestCase):
                 order = [*others[:at], World.come, *others[at:]]
                 for step in order:
                     step(world)
-                world.finish()
+                world.store.release()
                 try:
+                    if world.cursor:
+                        self.assertEqual(self.texts(world)[-1:] or [""], [world.text])
+                    world.finish()
                     self._check_order(world)
                     check(world)
                 except Exception as error:
@@ -212,6 +215,16 @@ class Interleavings(SynchronousTestCase):
 class Troubles(SynchronousTestCase):
     def setUp(self) -> None:
         self.world = World(lambda published: f"g-{published}")
+
+    def test_what_is_on_disk_and_not_published_yet_is_left_to_its_turn(self) -> None:
+        world = self.world
+        world.store.release()
+        ahead = LoggedEvent(
+            seq=world.events.published + 1, kind=EventKind.SESSION, change=Change.UPDATED, key=S, body=b"title 2", at=0
+        )
+        world.store.write(AppendEvent(ahead))
+        world.come()
+        self.assertEqual([text for _, text in world.reader.sent], ["title 1"])
 
     def test_a_log_that_cannot_be_read_ends_the_stream_so_that_its_reader_comes_again(self) -> None:
         self.world.store.release()
