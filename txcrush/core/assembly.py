@@ -17,7 +17,6 @@ from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
-from txcrush.core.provider_keys import withheld
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
@@ -72,7 +71,7 @@ class Assembly:
         self._events = EventLog(
             store, edges.encode_event, edges.frame, clock, skip.upto, encode_apart=edges.encode_apart
         )
-        self._book = DeskBook(store, self._events, clock, new_id)
+        self._book = DeskBook(store, self._events, clock, new_id, edges.redact)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
             lambda: settings.config.options.disabled_skills,
@@ -89,7 +88,7 @@ class Assembly:
         await self._skills.refresh()
         policies = await self._policies(sessions)
         bare = self._equipment(sessions)
-        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.cancellation(one))
+        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.active(one))
         bench = self._workbench(sessions, policies, subagents)
         kit = edges.make_kit(bench)
         equipment = replace(bare, toolbox=self._toolbox(kit.tools))
@@ -141,6 +140,7 @@ class Assembly:
             file_history=FileHistory(self._events, edges.clock, edges.new_id),
             subagents=subagents,
             facts=edges.facts,
+            withheld=self._settings.withheld,
         )
 
     def _equipment(self, sessions: Sessions) -> Equipment:
@@ -156,6 +156,7 @@ class Assembly:
             clock=clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
             sums_up=lambda: not settings.config.options.disable_auto_summarize,
+            budget=self._edges.budget,
         )
 
     def _shell_commands(self, equipment: Equipment) -> ShellCommands:
@@ -169,7 +170,7 @@ class Assembly:
             path=self._request.path,
             scope=edges.new_id(),
             env=pairs(self._request.env),
-            withheld=lambda: withheld(settings.config),
+            withheld=settings.withheld,
             when_idle=self._when_idle,
         )
 

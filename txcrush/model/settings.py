@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import Unanswered
 
 
@@ -11,6 +12,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     `listen` holds Twisted endpoint strings, `host` a URL of the reference's forms (`unix:///PATH`, `tcp://HOST:PORT`).
     Durations are seconds; `idle_exit_s` None means never. Of each data directory's event log so many bytes are kept,
     for so long, whichever comes first.
+    Durations are seconds; `idle_exit_s` None means never. `budget` limits each run; `provider_idle_s` is how long a
+    model may send nothing new.
     """
 
     host: str = ""
@@ -29,3 +32,5 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     idle_exit_s: float | None = None
     detach_grace_s: float = 10.0
     create_grace_s: float = 30.0
+    budget: Budget = Budget()
+    provider_idle_s: float = 300.0
