@@ -186,7 +186,14 @@ class _Edges:
         """What the core needs of them."""
         settings, in_thread = self._settings, self.in_thread
         return Edges(
-            open_store=OpenSqliteStore(self._reactor, self.clock.seconds, _new_id, _open_settings(self._environ)),
+            open_store=OpenSqliteStore(
+                self._reactor,
+                self.clock.seconds,
+                _new_id,
+                _open_settings(self._environ),
+                log_bytes=settings.event_log_bytes,
+                log_age_s=settings.event_log_age_s,
+            ),
             config_files=JsonConfigFiles(
                 self._reactor, _config_settings(settings, self._environ), self._providers.list_models
             ),

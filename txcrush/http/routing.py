@@ -24,6 +24,9 @@ from txcrush.wire.json import BIG_BODY, decode_body, encode_body
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+BODILESS = (NO_CONTENT, NOT_MODIFIED)
+"""Statuses whose answers have no length either: that of a 304 would be of what is not sent again."""
+NO_CONTENT = 204
 
 log = Logger()
 
@@ -189,13 +192,12 @@ async def _decode(spec: RouteSpec, call: Call, in_thread: InThread) -> None:
 
 
 async def _stream(call: Call, handler: Handler) -> bytes | None:
-    """A route that writes for itself: only its refusal is written here."""
+    """A route that writes for itself: only its refusal is written here, and an answer that it returns instead."""
     try:
-        result = handler(call)
-        await result  # type: ignore[misc]  # a stream's handler is a coroutine
+        reply = await handler(call)  # type: ignore[misc]  # a stream's handler is a coroutine
     except CrushError as error:
         return _write(call.request, error_reply(error))
-    return None
+    return None if reply is None else _write(call.request, reply)
 
 
 def error_reply(error: CrushError) -> Reply:
@@ -209,7 +211,7 @@ def error_reply(error: CrushError) -> Reply:
 def _write(request: IRequest, reply: Reply) -> bytes:
     body = reply.body or b""
     request.setResponseCode(reply.status)
-    if reply.status != 304:  # its length would be that of the answer that is not sent again
+    if reply.status not in BODILESS:
         request.setHeader(b"Content-Length", b"%d" % len(body))
     if reply.body is not None:
         request.setHeader(b"Content-Type", reply.content_type)
