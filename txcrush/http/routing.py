@@ -24,9 +24,10 @@ from txcrush.wire.json import BIG_BODY, decode_body, encode_body
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+NO_CONTENT = 204
+NOT_MODIFIED = 304
 BODILESS = (NO_CONTENT, NOT_MODIFIED)
 """Statuses whose answers have no length either: that of a 304 would be of what is not sent again."""
-NO_CONTENT = 204
 
 log = Logger()
 
