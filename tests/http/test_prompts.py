@@ -280,7 +280,7 @@ class Dropped(PromptsCase):
         self.provider.proceed()
         self.assertEqual(self.stream.of("run_complete")[0]["text"], "ok")
 
-    def test_p02_a_run_outlives_the_grace_of_every_client(self) -> None:
+    def test_promise_02_a_run_outlives_the_grace_of_every_client(self) -> None:
         self.provider.add(Wait(), "ok")
         self.prompt().drop()
         self.stream.drop()
@@ -308,7 +308,7 @@ class Dropped(PromptsCase):
 
 
 class Again(PromptsCase):
-    def test_p06_the_same_run_id_joins_the_run_whatever_has_become_of_it(self) -> None:
+    def test_promise_06_the_same_run_id_joins_the_run_whatever_has_become_of_it(self) -> None:
         self.provider.add(Wait(), "ok")
         answers = [self.prompt(run_id="R1").answer for _ in range(50)]
         self.assertEqual({(answer.status, answer.headers["x-run-id"]) for answer in answers}, {(202, "R1")})
@@ -318,7 +318,7 @@ class Again(PromptsCase):
         self.assertEqual(len(self.provider.requests), 1)
         self.assertEqual(len(self.stream.of("run_complete")), 1)
 
-    def test_p06_fifty_posts_before_the_first_is_durable_are_one_run(self) -> None:
+    def test_promise_06_fifty_posts_before_the_first_is_durable_are_one_run(self) -> None:
         self.provider.add("ok")
         self.store.hold()
         posts = [self.prompt(run_id="R1") for _ in range(50)]

@@ -361,9 +361,7 @@ async def check_cancelled(stage: Stage, held: Deferred[Answer]) -> list[dict[str
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("state", STATES)
 @bounded
-async def test_promise_11_and_r_cancel_18_a_run_is_cancelled_by_another_client(
-    stage: Stage, state: Any, wire: str
-) -> None:
+async def test_promise_11_and_r_cancel_18_another_client_cancels_the_run(stage: Stage, state: Any, wire: str) -> None:
     await stage.scene.choose(wire)
     held = stage.scene.prompt()
     await state(stage)

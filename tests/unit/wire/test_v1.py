@@ -177,7 +177,7 @@ class Events(SynchronousTestCase):
         changed = self.sent(EventKind.CONFIG_CHANGED, Change.UPDATED, ConfigChanged(WorkspaceId("w")))
         self.assertEqual(changed["payload"]["payload"], {"workspace_id": "w"})
 
-    def test_p14_text_that_is_no_unicode_still_makes_an_event(self) -> None:
+    def test_promise_14_text_that_is_no_unicode_still_makes_an_event(self) -> None:
         broken = replace(MESSAGE, parts=(ToolResult("c", "bash", "a\udcffb"),))
         sent = self.sent(EventKind.MESSAGE, Change.UPDATED, broken)
         self.assertEqual(sent["payload"]["payload"]["parts"][0]["data"]["content"], "a�b")
