@@ -370,7 +370,8 @@ def test_a_path_that_no_socket_can_have_is_a_clear_error(site: Site, short_path:
 async def test_who_connects_while_nobody_is_accepted_is_answered_later(listen: Listen, short_path: Path) -> None:
     ports = await listen("tcp:0:interface=127.0.0.1", host=f"unix://{short_path}/s", no_token=True)
     ports.hold()
-    waiting = [await connect(address, GET + CLOSE) for address in ports.addresses]
+    raw = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n" + CLOSE
+    waiting = [await connect(address, raw) for address in ports.addresses]
     closing = [await connect(address) for address in ports.addresses]
     assert (ports.connections, [client.received for client in waiting]) == (0, [b"", b""])
     ports.resume()
