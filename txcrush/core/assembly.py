@@ -32,7 +32,8 @@ from txcrush.core.toolbox import Toolbox
 from txcrush.core.transcript import Transcript
 from txcrush.core.turn import Turn
 from txcrush.core.workbench import Kit, Workbench
-from txcrush.core.workspaces import Workspace, WorkspaceRequest
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import Workspace
 from txcrush.model.desk import Answerer, Settler
 from txcrush.model.ids import SessionId, WorkspaceId
 from txcrush.model.register import Listed

@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.logger import Logger
 
 from txcrush.core.observers import within
-from txcrush.core.workspaces import WorkspaceRequest, Workspaces
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import Workspaces
 from txcrush.model.errors import CrushError, ShuttingDown, StorageFailed
 from txcrush.model.ids import ClientId
 from txcrush.model.register import Listed

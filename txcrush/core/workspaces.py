@@ -9,7 +9,6 @@ from collections.abc import Callable
 from os.path import isabs
 from typing import Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
@@ -33,6 +32,7 @@ from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
 from txcrush.core.transcript import Transcript
 from txcrush.core.workbench import Kit
+from txcrush.core.workspace_request import WorkspaceRequest
 from txcrush.model.desk import Answerer, Settler
 from txcrush.model.errors import (
     BadRequest,
@@ -53,18 +53,6 @@ CHANNELS_DIFFER = (
 )
 
 log = Logger()
-
-
-class WorkspaceRequest(Struct, frozen=True, kw_only=True):
-    """What a client asks for when it creates or joins a workspace."""
-
-    path: str
-    client_id: ClientId
-    data_dir: str = ""
-    debug: bool = False
-    yolo: bool = False
-    env: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
 
 
 class Workspace:

@@ -15,7 +15,8 @@ from txcrush.core.observers import OneShot
 from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
 from txcrush.core.workbench import Kit, Workbench
-from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
 from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.desk import parse_unanswered
