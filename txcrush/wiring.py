@@ -31,7 +31,7 @@ from txcrush.adapters.config_paths import in_work_tree
 from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
-from txcrush.adapters.providers import ProviderBuilder, offline_config
+from txcrush.adapters.providers import Limits, ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore, SqliteRegister
 from txcrush.adapters.sqlite.files import DATABASE_FILE
@@ -187,6 +187,7 @@ class _Edges:
             expand=lambda value: expand(value, environ),
             new_id=_new_id,
             keep_secret=logs.secrets.add,
+            limits=Limits(idle_s=settings.provider_idle_s),
         )
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
         self.register = SqliteRegister(_state_dir(settings, environ), self.in_thread)
@@ -221,6 +222,7 @@ class _Edges:
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            budget=settings.budget,
             redact=logs.secrets.redact,
         )
 

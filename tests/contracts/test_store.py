@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import DeskEntry, DeskKind, Fallback, SessionPolicy, Settlement, Unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import ClientId, MessageId, RunId, SessionId
 from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, Text
-from txcrush.model.runs import Attachment, Outcome, Prompt, RunEnd, RunRecord, WhenBusy
+from txcrush.model.runs import Attachment, Outcome, Prompt, RunEnd, RunRecord, RunUsage, WhenBusy
 from txcrush.model.sessions import FileVersion, Session, Todo, TodoStatus
 from txcrush.model.storage import (
     AppendEvent,
@@ -37,7 +38,7 @@ from txcrush.ports import Store
 from txcrush.testing.memory_store import MemoryStore
 
 S1, S2 = SessionId("s1"), SessionId("s2")
-END = RunEnd(outcome=Outcome.COMPLETED, message_id=MessageId("m9"), text="done", ended_at=9)
+END = RunEnd(outcome=Outcome.COMPLETED, message_id=MessageId("m9"), text="done", ended_at=9, usage=RunUsage(0.5, 7, 2))
 
 
 def session(session_id: SessionId = S1, **changes: Any) -> Session:
@@ -56,6 +57,7 @@ def record(run_id: str, position: int, **changes: Any) -> RunRecord:
         run_id=RunId(run_id),
         attachments=(Attachment("/a", "a", "image/png", b"\x00\xff"),),
         when_busy=WhenBusy.QUEUE,
+        budget=Budget(cost=0.5, steps=3),
     )
     values = {"id": RunId(run_id), "minted": False, "prompt": prompt, "position": position, "accepted_at": 5}
     return RunRecord(**{**values, **changes})

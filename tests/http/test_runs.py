@@ -108,6 +108,8 @@ class One(RunsCase):
         shown = self.run_of("one")
         self.assertEqual((shown["state"], shown["outcome"], shown["text"]), ("ended", "completed", "the answer"))
         self.assertEqual(shown["ended_at"], int(NOW_S) + 5)
+        self.assertEqual((shown["usage"]["steps"], shown["usage"]["tokens"] > 0), (1, True))
+        self.assertGreater(shown["usage"]["cost"], 0)
 
     def test_a_failure_says_why(self) -> None:
         self.provider.add(Fail(ProviderError("no", title="Bad Request", status=400)))

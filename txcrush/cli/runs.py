@@ -92,6 +92,7 @@ def details(run: dict[str, Any]) -> list[str]:
         "began": _time(run.get("began_at", 0)),
         "ended": _time(run.get("ended_at", 0)),
         "reason": run.get("error") or run.get("reason", ""),
+        "used": _usage(run.get("usage", {})),
     }
     told = [f"{name:9} {value}" for name, value in named.items() if value]
     return [*told, "", run["text"]] if run.get("text") else told
@@ -100,6 +101,13 @@ def details(run: dict[str, Any]) -> list[str]:
 def _standing(run: dict[str, Any]) -> str:
     """The outcome of a run that has ended, the state of any other."""
     return str(run.get("outcome") or run["state"])
+
+
+def _usage(used: dict[str, Any]) -> str:
+    """What a run has used, where it has used anything."""
+    if not used:
+        return ""
+    return f"${used.get('cost', 0):.4f}, {used.get('tokens', 0)} tokens, {used.get('steps', 0)} requests"
 
 
 def _time(at: int) -> str:

@@ -84,7 +84,7 @@ class Assembly:
         await self._skills.refresh()
         policies = await self._policies(sessions)
         bare = self._equipment(sessions)
-        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.cancellation(one))
+        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.active(one))
         bench = self._workbench(sessions, policies, subagents)
         kit = edges.make_kit(bench)
         equipment = replace(bare, toolbox=self._toolbox(kit.tools))
@@ -154,6 +154,7 @@ class Assembly:
             clock=clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
             sums_up=lambda: not settings.config.options.disable_auto_summarize,
+            budget=self._edges.budget,
         )
 
     def _shell_commands(self, equipment: Equipment) -> ShellCommands:

@@ -94,7 +94,7 @@ async def _of(workspace: Workspace, run_id: RunId, run: Run | None) -> RunBody:
     record = await workspace.store.run(run_id)
     if run is not None and (record is None or record.end is None):
         record = run.record if record is None or run.end is not None else record
-        return run_body(record, run.state)
+        return run_body(record, run.state, run.ledger.usage)
     if record is None:
         raise RunNotFound
     return run_body(record, RunState.ENDED)
@@ -103,7 +103,7 @@ async def _of(workspace: Workspace, run_id: RunId, run: Run | None) -> RunBody:
 def _shown(workspace: Workspace, record: RunRecord) -> RunBody:
     """A row of the list: without the answer, which may be long."""
     run = workspace.runs.find(record.id) if record.end is None else None
-    body = run_body(record, run.state if run is not None else RunState.ENDED)
+    body = run_body(record, RunState.ENDED) if run is None else run_body(record, run.state, run.ledger.usage)
     body.text = ""
     return body
 

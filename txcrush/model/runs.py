@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from txcrush.model.budgets import Budget
 from txcrush.model.ids import MessageId, RunId, SessionId
 
 
@@ -34,7 +35,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     """One prompt as a client sent it.
 
     `run_id` is the client's own correlator and empty where it gave none; `key` makes the prompt safe to send again,
-    where it has no run id (the `Idempotency-Key` header).
+    where it has no run id (the `Idempotency-Key` header). `budget` holds limits of its run beside the server's.
     """
 
     session_id: SessionId
@@ -43,6 +44,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     key: RunId = RunId("")
     attachments: tuple[Attachment, ...] = ()
     when_busy: WhenBusy = WhenBusy.REFERENCE
+    budget: Budget = Budget()
 
 
 class Outcome(StrEnum):
@@ -51,6 +53,14 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     FAILED = "failed"
+
+
+class RunUsage(Struct, frozen=True):
+    """What a run has used, with the agents that it sent: US dollars, tokens of all kinds, requests to models."""
+
+    cost: float = 0.0
+    tokens: int = 0
+    steps: int = 0
 
 
 class RunEnd(Struct, frozen=True, kw_only=True):
@@ -68,6 +78,7 @@ class RunEnd(Struct, frozen=True, kw_only=True):
     reason: str = ""
     source: str = ""
     ended_at: int = 0
+    usage: RunUsage = RunUsage()
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from txcrush.core.reopening import Reopening
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspace_request import WorkspaceRequest
 from txcrush.core.workspaces import Workspace, Workspaces
+from txcrush.model.budgets import UNLIMITED, Budget
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
 from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.desk import parse_unanswered
@@ -186,6 +187,7 @@ class Harness:
         idle_exit_s: float | None = None,
         unanswered: str = "ask",
         register: MemoryRegister | None = None,
+        budget: Budget = UNLIMITED,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW_S)
@@ -200,6 +202,7 @@ class Harness:
         self._opens: OneShot[None] | None = None
         self._tools = tools
         self._unanswered = parse_unanswered(unanswered)
+        self._budget = budget
         server = next(_servers)
         self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
         self.workspaces = Workspaces(
@@ -255,6 +258,7 @@ class Harness:
             facts=lambda path: Facts(path, "test", "1/2/2027"),
             graces=(30.0, 10.0),
             unanswered=self._unanswered,
+            budget=self._budget,
         )
 
     def _open_store(self, data_dir: str) -> Deferred[Store]:

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from txcrush.model.runs import RunRecord
+from txcrush.model.runs import RunRecord, RunUsage
 
 EXCERPT = 200
 """Characters of a prompt that are shown where runs are listed."""
@@ -25,6 +25,7 @@ class RunBody(Struct, omit_defaults=True, kw_only=True):
     reason: str = ""
     source: str = ""
     ended_at: int = 0
+    usage: RunUsage | None = None
 
 
 class ClientBody(Struct, omit_defaults=True, kw_only=True):
@@ -40,8 +41,10 @@ class ClientBody(Struct, omit_defaults=True, kw_only=True):
     pid: int = 0
 
 
-def run_body(record: RunRecord, state: str) -> RunBody:
+def run_body(record: RunRecord, state: str, usage: RunUsage = RunUsage()) -> RunBody:  # noqa: B008  (frozen)
+    """A run as it stands; `usage` is that of one that has not ended."""
     end = record.end
+    used = usage if record.end is None else record.end.usage
     body = RunBody(
         run_id=record.id,
         session_id=record.prompt.session_id,
@@ -49,6 +52,7 @@ def run_body(record: RunRecord, state: str) -> RunBody:
         prompt=_beginning(record.prompt.text),
         accepted_at=record.accepted_at,
         began_at=record.began_at,
+        usage=used if used != RunUsage() else None,
     )
     if end is not None:
         body.outcome, body.message_id, body.text = end.outcome, end.message_id, end.text

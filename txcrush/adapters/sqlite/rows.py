@@ -8,7 +8,7 @@ from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import ClientId, MessageId, RunId, SessionId
 from txcrush.model.messages import Message, Role
-from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
+from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, RunUsage, WhenBusy
 from txcrush.model.sessions import FileVersion, Session
 from txcrush.model.storage import ReadMark
 from txcrush.wire import stored
@@ -26,9 +26,9 @@ FILE_COLUMNS = "id, session_id, path, content, version, created_at, updated_at"
 EVENT_COLUMNS = "seq, kind, change, key, body, at"
 RUN_COLUMNS = (
     "id, minted, session_id, client_run_id, prompt, attachments, when_busy, position, accepted_at, user_message_id, "
-    "began_at"
+    "began_at, budget"
 )
-END_COLUMNS = "run_id, outcome, message_id, text, error, reason, source, ended_at"
+END_COLUMNS = "run_id, outcome, message_id, text, error, reason, source, ended_at, cost, tokens, steps"
 DESK_COLUMNS = "id, kind, session_id, tool_call_id, subject, asked_at, outcome, settled_by, client_id, via, settled_at"
 POLICY_COLUMNS = "session_id, unanswered, skip"
 
@@ -147,12 +147,13 @@ def run_row(record: RunRecord) -> Row:
         record.accepted_at,
         record.user_message_id,
         record.began_at,
+        stored.encode_budget(prompt.budget),
     )
 
 
 def run_of(row: Row) -> RunRecord:
     """The run of a row of `RUN_COLUMNS` followed by `END_COLUMNS` (all NULL where it has not ended)."""
-    run, end = row[:11], row[11:]
+    run, end = row[:12], row[12:]
     return RunRecord(
         id=RunId(run[0]),
         minted=bool(run[1]),
@@ -162,6 +163,7 @@ def run_of(row: Row) -> RunRecord:
             text=run[4],
             attachments=stored.decode_attachments(run[5]),
             when_busy=known(WhenBusy, run[6]),
+            budget=stored.decode_budget(run[11]),
         ),
         position=run[7],
         accepted_at=run[8],
@@ -172,7 +174,9 @@ def run_of(row: Row) -> RunRecord:
 
 
 def end_row(run_id: RunId, end: RunEnd) -> Row:
-    return (run_id, end.outcome, end.message_id, end.text, end.error, end.reason, end.source, end.ended_at)
+    used = end.usage
+    said = (run_id, end.outcome, end.message_id, end.text, end.error, end.reason, end.source, end.ended_at)
+    return (*said, used.cost, used.tokens, used.steps)
 
 
 def _end_of(row: Row) -> RunEnd:
@@ -184,6 +188,7 @@ def _end_of(row: Row) -> RunEnd:
         reason=row[5],
         source=row[6],
         ended_at=row[7],
+        usage=RunUsage(*row[8:11]),
     )
 
 
