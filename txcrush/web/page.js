@@ -137,9 +137,12 @@ export class Page {
   async loadQueue() {
     const { sessionId } = this.app;
     if (!sessionId) return;
-    await this._load(`${this.path}/runs?session_id=${encodeURIComponent(sessionId)}&state=queued`, (answer) => {
-      const runs = answer.runs ?? answer;
-      this.set({ queue: runs.map((run) => ({ id: run.id ?? run.run_id, prompt: run.prompt })) });
+    const session = encodeURIComponent(sessionId);
+    const prompts = (await api.get(`${this.path}/agent/sessions/${session}/prompts/list`).catch(() => null)) ?? [];
+    await this._load(`${this.path}/runs?session_id=${session}&state=queued`, (newestFirst) => {
+      const runs = newestFirst.toReversed();
+      const whole = prompts.length === runs.length ? prompts : runs.map((run) => run.prompt); // runs tell the beginning only
+      if (this.app.sessionId === sessionId) this.set({ queue: runs.map((run, at) => ({ id: run.run_id, prompt: whole[at] })) });
     });
   }
 
@@ -165,7 +168,7 @@ export class Page {
   }
 
   async _loadClients() {
-    await this._load(`${this.path}/clients`, (answer) => this.set({ clients: answer.clients ?? answer }));
+    await this._load(`${this.path}/clients`, (clients) => this.set({ clients }));
   }
 
   // Read something for the workspace that is open; an answer that comes after another was opened is nobody's.

@@ -74,7 +74,7 @@ function Clients({ app }) {
   if (app.clients.length === 0) return null;
   return html`<h3>Attached</h3><ul class="clients">${app.clients.map((client) => html`<li key=${client.client_id}>
     <span>${client.client_id === app.clientId ? "this browser" : client.user_agent || "a client"}</span>
-    <span class="hint">${client.via ?? client.transport ?? ""} ${client.client_id.slice(0, 8)}</span></li>`)}</ul>`;
+    <span class="hint">${client.via ?? ""} ${client.client_id.slice(0, 8)}</span></li>`)}</ul>`;
 }
 
 function download(name, type, text) {

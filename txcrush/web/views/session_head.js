@@ -28,7 +28,7 @@ function Used({ app, session }) {
 }
 
 function Presence({ app, sessionId }) {
-  const others = app.clients.filter((client) => client.client_id !== app.clientId && (client.sessions ?? []).includes(sessionId));
+  const others = app.clients.filter((client) => client.client_id !== app.clientId && client.session_id === sessionId && client.streams > 0);
   const here = others.length;
   return here > 0 && html`<span class="presence" title=${others.map((client) => client.user_agent || client.client_id).join(", ")}>
     ${here === 1 ? "1 other is watching" : `${here} others are watching`}</span>`;
