@@ -44,6 +44,7 @@ from txcrush.core.observers import OneShot
 from txcrush.core.opening import Opener
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
+from txcrush.http.auth import AuthRoutes
 from txcrush.http.callers import Callers
 from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
@@ -109,6 +110,11 @@ class Server(Service):
         """The open ports, once it has started."""
         assert self._listening is not None
         return self._listening
+
+    @property
+    def page_url(self) -> str | None:
+        """Where `--web` put the page, with the token in its fragment."""
+        return self.listening.page_url
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
@@ -247,7 +253,9 @@ def build_server(
 
     def begin_listening() -> Deferred[Listening]:
         return Deferred.fromCoroutine(
-            listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
+            listen(
+                reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes, now=edges.clock.seconds
+            )
         )
 
     return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
@@ -266,6 +274,7 @@ def route_families(
     callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
+        AuthRoutes(),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces),
         PromptRoutes(workspaces, clock, generations),

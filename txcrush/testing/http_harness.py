@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from txcrush.http.channel import CrushChannel
 from txcrush.http.guards import Policy
+from txcrush.http.page_sessions import PageSessions
 from txcrush.http.routing import build_app
 from txcrush.http.site import CrushSite
 from txcrush.testing.answer import Answer, StreamEvent, parse_answer, stream_event
@@ -32,11 +33,9 @@ class Connection:
     """One request on a connection of its own."""
 
     def __init__(self, site: CrushSite, address: IAddress) -> None:
-        channel = site.buildProtocol(address)
-        assert channel is not None
-        self._channel: CrushChannel = channel
+        self._channel: CrushChannel = site.buildProtocol(address)
         self._transport = StringTransport(hostAddress=address, peerAddress=address)
-        channel.makeConnection(self._transport)  # type: ignore[no-untyped-call]
+        self._channel.makeConnection(self._transport)  # type: ignore[no-untyped-call]
 
     def send(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -182,7 +181,9 @@ class HttpHarness(Harness):
         )
         self.app: Klein = build_app(families, in_thread)
         policy = Policy(kind=kind, own_uid=UID, token=token)
-        self.site = CrushSite(self.app.resource(), policy, self.clock, (lambda _: UID) if kind == "unix" else None)
+        sessions = PageSessions(token, self.clock.seconds) if token else None
+        asks_uid = (lambda _: UID) if kind == "unix" else None
+        self.site = CrushSite(self.app.resource(), policy, self.clock, asks_uid, sessions)
         self.client = MemoryClient(self.site, SOCKET if kind == "unix" else LOOPBACK)
 
     def join(self, path: str = "/project", client_id: str = CLIENT, **fields: object) -> str:
