@@ -269,8 +269,10 @@ def judge_page(head: Head, host: Authority) -> Refusal | None:
     """
     if head.page_session != "valid":
         return SESSION_ENDED if head.page_session == "expired" else WRONG_SESSION
-    if head.fetch_sites == ("same-origin",) or (head.origins and _is_same(head.origins[0], host)):
+    if head.fetch_sites == ("same-origin",):
         return None
+    if head.origins and not head.fetch_sites:
+        return None if _is_same(head.origins[0], host) else WRONG_ORIGIN
     is_safe = head.method in ("GET", "HEAD", "OPTIONS")
     return None if is_safe and not head.origins and head.fetch_sites in ((), ("none",)) else WRONG_ORIGIN
 

@@ -80,6 +80,8 @@ class TlsFiles:
 
 
 def _context(pair: TlsPair) -> SSL.Context:
+    for path in (pair.certificate, pair.key):
+        open(path, "rb").close()  # OpenSSL's own errors do not say what is missing
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(OPTIONS)
