@@ -94,6 +94,16 @@ class Listening:
         self._ports.append(port)
         self._sites.append(site)
 
+    def hold(self) -> None:
+        """Accept nobody for a while: who connects waits in the system's queue."""
+        for port in self._ports:
+            cast(Any, port).stopReading()
+
+    def resume(self) -> None:
+        """Accept again."""
+        for port in self._ports:
+            cast(Any, port).startReading()
+
     def stop_accepting(self) -> "Deferred[None]":
         """Close the ports, remove the sockets; open connections stay. Fires when nobody can connect any more."""
         ports, self._ports = self._ports, []
