@@ -10,11 +10,12 @@ import gc
 import os
 import resource
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Protocol, cast
+from typing import Protocol, TextIO, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError
@@ -201,6 +202,14 @@ class Process:
         if sys.__stderr__ is not None:
             print(line, file=sys.__stderr__, flush=True)
 
+    def announce(self, line: str) -> None:
+        """Write a line for the user, a secret in it, to the real standard output; not where that is a log.
+
+        A file or a journal that takes both outputs is one: what a server in the background is given.
+        """
+        if sys.__stdout__ is not None and not _is_log(sys.__stdout__.fileno(), sys.__stderr__):
+            print(line, file=sys.__stdout__, flush=True)
+
     def exit_after(self, delay_s: float) -> None:
         """End the process with status 1 then, if it is still there. The first call counts."""
         if self._watchdog is None:
@@ -217,3 +226,12 @@ class Process:
     def _force(self) -> None:
         self.say(f"txcrush: stopping took longer than {FORCE_S:.0f} s: forced")
         self.exit(1)
+
+
+def _is_log(output: int, errors: TextIO | None) -> bool:
+    """Whether the output is a file or a socket, and the very same as standard error."""
+    mine = os.fstat(output)
+    if errors is None or not (stat.S_ISREG(mine.st_mode) or stat.S_ISSOCK(mine.st_mode)):
+        return False
+    theirs = os.fstat(errors.fileno())
+    return (mine.st_dev, mine.st_ino) == (theirs.st_dev, theirs.st_ino)

@@ -32,6 +32,8 @@ _PARAMETERS: dict[str, tuple[str | None, str]] = {
         "URL to serve: unix:///PATH or tcp://HOST:PORT [default: the user's socket, unless --listen is given]",
     ),
     "state-dir": (None, "Directory of the server's own files [default: $XDG_DATA_HOME/txcrush]"),
+    "tls-cert": (None, "PEM file with the certificate of the TCP ports, and its chain; read anew when it changes"),
+    "tls-key": (None, "PEM file with its private key [default: the file of --tls-cert]"),
     "token-file": (None, "File with the bearer token of TCP clients [default: token in the state directory]"),
     "idle-exit": (
         None,
@@ -76,6 +78,7 @@ class Options(UsageOptions):
         self.environ = os.environ.copy() if environ is None else dict(environ)
         self["listen"] = []
         self["host-allow"] = []
+        self["web"] = None
 
     def getSynopsis(self) -> str:
         return "Usage: txcrush serve [options]" if self.parent is None else super().getSynopsis()
@@ -87,6 +90,15 @@ class Options(UsageOptions):
     def opt_host_allow(self, name: str) -> None:
         """Name that TCP clients may use for this server, beside localhost; may be repeated"""
         self["host-allow"].append(name)
+
+    def opt_web(self, port: str) -> None:
+        """Serve the page on a loopback port and print its URL; --web alone takes the usual port"""
+        self["web"] = port
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """As `usage.Options`, whose parser knows no option with an optional value: `--web` has one."""
+        given = list(sys.argv[1:] if options is None else options)
+        super().parseOptions([_with_port(each, *given[at + 1 : at + 2]) for at, each in enumerate(given)])  # type: ignore[no-untyped-call]
 
     def opt_insecure(self) -> None:
         """Same as --no-token"""
@@ -116,6 +128,9 @@ class Options(UsageOptions):
             listen=tuple(self["listen"]),
             state_dir=self["state-dir"] or default_state_dir(self.environ),
             token_file=self["token-file"] or "",
+            tls_cert=self["tls-cert"] or "",
+            tls_key=self["tls-key"] or "",
+            web=_web_port(self["web"]),
             no_token=bool(self["no-token"]),
             plaintext=bool(self["plaintext"]),
             host_allow=tuple(self["host-allow"]),
@@ -141,6 +156,8 @@ class Options(UsageOptions):
                 self[name] = self._variable(name) or None
         for name in ("listen", "host-allow"):
             self[name] = self[name] or self._variable(name).split()
+        if self["web"] is None:
+            self["web"] = _web_variable(self._variable("web"))
         for name in _SWITCHES:
             self[name] = self[name] or _switch(_variable_name(name), self._variable(name))
 
@@ -209,7 +226,11 @@ def makeService(options: Options) -> IService:
     def build(stop: Callable[[], None]) -> Server:
         from txcrush.wiring import build_server
 
-        return build_server(cast(Any, reactor), settings, options.environ, stop)
+        server = build_server(cast(Any, reactor), settings, options.environ, stop)
+        if settings.web is not None:
+            # A start that fails is told by the lifetime.
+            server.when_started().addCallbacks(lambda _: process.announce(server.page_url or ""), lambda _: None)
+        return server
 
     return Lifetime(cast(Reactor, reactor), process, build)
 
@@ -220,7 +241,7 @@ def serve(arguments: Sequence[str]) -> None:
     Raises `UsageError`.
     """
     options = Options()
-    options.parseOptions(list(arguments))  # type: ignore[no-untyped-call]
+    options.parseOptions(list(arguments))
     from twisted.application.reactors import installReactor
 
     reactor = cast(Any, installReactor("asyncio"))
@@ -241,6 +262,26 @@ def _switch(name: str, text: str) -> bool:
     if text.lower() in _FALSE:
         return False
     raise UsageError(f"{name} wants 1 or 0, not {text!r}")
+
+
+def _with_port(argument: str, following: str = "") -> str:
+    """`--web` as `--web=0` where no port follows it."""
+    return "--web=0" if argument == "--web" and not following.isdigit() else argument
+
+
+def _web_variable(text: str) -> str | None:
+    """The port that `TXCRUSH_WEB` asks for: 1 and its like are the usual one, 0 and its like are none."""
+    if text.lower() in _FALSE:
+        return None
+    return "0" if text.lower() in _TRUE else text
+
+
+def _web_port(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text[:6]) <= 65535):
+        raise UsageError(f"--web wants a port such as 8374, not {text!r}")
+    return int(text)
 
 
 def _seconds(name: str, text: str) -> float:

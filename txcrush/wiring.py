@@ -49,6 +49,7 @@ from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
+from txcrush.http.auth import AuthRoutes
 from txcrush.http.callers import Callers
 from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
@@ -122,6 +123,11 @@ class Server(Service):
         """The open ports, once it has started."""
         assert self._listening is not None
         return self._listening
+
+    @property
+    def page_url(self) -> str | None:
+        """Where `--web` put the page, with the token in its fragment."""
+        return self.listening.page_url
 
     def startService(self) -> None:
         super().startService()  # type: ignore[no-untyped-call]
@@ -294,6 +300,7 @@ def build_server(
                 resource,
                 random=secrets.token_bytes,
                 public_prefixes=PAGE_PREFIXES,
+                now=edges.clock.seconds,
             )
         )
 
@@ -322,6 +329,7 @@ def route_families(
     callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
+        AuthRoutes(),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces),
         PromptRoutes(workspaces, clock, generations),

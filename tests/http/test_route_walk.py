@@ -262,7 +262,7 @@ class Walk(SynchronousTestCase):
                     self.fresh()
                     self._check(row, self.client.ask(row.method, self.target(row), raw=b"{").answer)
 
-    def test_p59_hostile_json_is_400_and_breaks_nothing(self) -> None:
+    def test_promise_59_hostile_json_is_400_and_breaks_nothing(self) -> None:
         for row in ROWS:
             for raw in HOSTILE if row.reads else ():
                 with self.subTest(row=row.number, raw=raw[:30]):
@@ -353,22 +353,22 @@ class Guarded(SynchronousTestCase):
                 self.assertTrue(asked.closed)
         self.assertEqual(self.harness.workspaces.list(), [])
 
-    def test_p53_a_wrong_host_is_misdirected_on_every_path(self) -> None:
+    def test_promise_53_a_wrong_host_is_misdirected_on_every_path(self) -> None:
         for host in ("evil.test", "evil.test:8080", "localhost.evil.test", "10.0.0.1", "[::2]", "evil.test."):
             self.walk(421, Host=host)
 
-    def test_p53_no_host_is_400_on_every_path(self) -> None:
+    def test_promise_53_no_host_is_400_on_every_path(self) -> None:
         for host in ("", None):
             self.walk(400, Host=host)
 
-    def test_p54_a_foreign_origin_is_403_on_every_path(self) -> None:
+    def test_promise_54_a_foreign_origin_is_403_on_every_path(self) -> None:
         for origin in ("http://evil.test", "null", "http://localhost.evil.test"):
             self.walk(403, Origin=origin)
 
-    def test_p54_a_body_that_does_not_say_it_is_json_is_415_on_every_path(self) -> None:
+    def test_promise_54_a_body_that_does_not_say_it_is_json_is_415_on_every_path(self) -> None:
         self.walk(415, Content_Type="text/plain")
 
-    def test_p52_without_the_token_every_path_is_401(self) -> None:
+    def test_promise_52_without_the_token_every_path_is_401(self) -> None:
         for value in (None, "Bearer wrong", "Basic dDp0"):
             self.harness = HttpHarness(kind="tcp", token="t" * 43)
             self.client = self.harness.client

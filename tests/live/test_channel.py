@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ async def listen(site: Site, short_path: Path) -> Any:
             host=host, listen=listen, state_dir=str(short_path / "state"), no_token=more.pop("no_token", False)
         )
         more.setdefault("random", os.urandom)
+        more.setdefault("now", time.time)
         ports = await listening.listen(reactor, settings, {}, os.getuid(), site, limits=limits, **more)
         opened.append(ports)
         return ports
@@ -148,7 +150,7 @@ async def ask(address: str, raw: bytes) -> Client:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p50_the_socket_is_private_whatever_the_umask(listen: Listen, short_path: Path) -> None:
+async def test_promise_50_the_socket_is_private_whatever_the_umask(listen: Listen, short_path: Path) -> None:
     before = os.umask(0)
     try:
         ports = await listen(host=f"unix://{short_path}/made/s")
@@ -163,7 +165,7 @@ async def test_p50_the_socket_is_private_whatever_the_umask(listen: Listen, shor
 
 
 @pytest_twisted.ensureDeferred
-async def test_p50_the_socket_is_private_from_its_first_moment(
+async def test_promise_50_the_socket_is_private_from_its_first_moment(
     listen: Listen, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes: list[int] = []
@@ -180,7 +182,7 @@ async def test_p50_the_socket_is_private_from_its_first_moment(
 
 
 @pytest_twisted.ensureDeferred
-async def test_p50_the_peers_uid_is_read_from_the_socket(listen: Listen, short_path: Path) -> None:
+async def test_promise_50_the_peers_uid_is_read_from_the_socket(listen: Listen, short_path: Path) -> None:
     seen: list[int | None] = []
 
     def read(transport: object) -> int | None:
@@ -193,7 +195,7 @@ async def test_p50_the_peers_uid_is_read_from_the_socket(listen: Listen, short_p
 
 
 @pytest_twisted.ensureDeferred
-async def test_p50_a_peer_of_another_user_is_cut_off(listen: Listen, short_path: Path) -> None:
+async def test_promise_50_a_peer_of_another_user_is_cut_off(listen: Listen, short_path: Path) -> None:
     ports = await listen(host=f"unix://{short_path}/s", read_peer_uid=lambda _: os.getuid() + 1)
     client = await connect(ports.addresses[0])
     await client.when_closed
@@ -218,7 +220,9 @@ except OSError as error:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest_twisted.ensureDeferred
-async def test_p50_a_second_user_is_refused_even_where_the_file_lets_him_in(listen: Listen, short_path: Path) -> None:
+async def test_promise_50_another_user_is_refused_even_where_the_file_lets_him_in(
+    listen: Listen, short_path: Path
+) -> None:
     os.chmod(short_path, 0o755)
     ports = await listen(host=f"unix://{short_path}/s")
     command = [sys.executable, "-I", "-S", "-c", STRANGER, str(short_path / "s"), str(NOBODY)]
@@ -234,7 +238,7 @@ async def test_p50_a_second_user_is_refused_even_where_the_file_lets_him_in(list
 
 
 @pytest_twisted.ensureDeferred
-async def test_p51_a_stale_socket_is_removed_and_a_live_one_never(listen: Listen, short_path: Path) -> None:
+async def test_promise_51_a_stale_socket_is_removed_and_a_live_one_never(listen: Listen, short_path: Path) -> None:
     path = short_path / "s"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -245,7 +249,7 @@ async def test_p51_a_stale_socket_is_removed_and_a_live_one_never(listen: Listen
 
 
 @pytest_twisted.ensureDeferred
-async def test_p51_a_live_socket_of_another_program_is_never_removed(listen: Listen, short_path: Path) -> None:
+async def test_promise_51_a_live_socket_of_another_program_is_never_removed(listen: Listen, short_path: Path) -> None:
     path = short_path / "s"
     for backlog in (5, 0):
         with socket.socket(socket.AF_UNIX) as other:
@@ -263,7 +267,7 @@ async def test_p51_a_live_socket_of_another_program_is_never_removed(listen: Lis
 
 
 @pytest_twisted.ensureDeferred
-async def test_p51_a_squatted_path_is_refused_and_left(listen: Listen, short_path: Path) -> None:
+async def test_promise_51_a_squatted_path_is_refused_and_left(listen: Listen, short_path: Path) -> None:
     (short_path / "s").write_text("precious")
     with pytest.raises(ListenFailed, match="is not a socket"):
         await listen(host=f"unix://{short_path}/s")
@@ -303,7 +307,7 @@ for line in sys.stdin:
 """
 
 
-def test_p51_of_servers_that_start_together_one_wins_and_keeps_its_socket(short_path: Path) -> None:
+def test_promise_51_of_servers_that_start_together_one_wins_and_keeps_its_socket(short_path: Path) -> None:
     path = str(short_path / "s")
     racers = [
         subprocess.Popen(
@@ -337,7 +341,7 @@ def test_p51_of_servers_that_start_together_one_wins_and_keeps_its_socket(short_
 
 
 @pytest_twisted.ensureDeferred
-async def test_p51_a_socket_that_took_the_place_of_ours_is_left(listen: Listen, short_path: Path) -> None:
+async def test_promise_51_a_socket_that_took_the_place_of_ours_is_left(listen: Listen, short_path: Path) -> None:
     path = short_path / "s"
     ports = await listen(host=f"unix://{path}")
     os.unlink(path)
@@ -396,7 +400,7 @@ async def test_a_bare_connection_is_tolerated(listen: Listen, short_path: Path) 
 
 
 @pytest_twisted.ensureDeferred
-async def test_p52_a_tcp_port_asks_for_the_token_of_the_file(listen: Listen, short_path: Path) -> None:
+async def test_promise_52_a_tcp_port_asks_for_the_token_of_the_file(listen: Listen, short_path: Path) -> None:
     ports = await listen("tcp:0:interface=127.0.0.1")
     (address,) = ports.addresses
     assert address.startswith("http://127.0.0.1:")
@@ -409,7 +413,7 @@ async def test_p52_a_tcp_port_asks_for_the_token_of_the_file(listen: Listen, sho
 
 
 @pytest_twisted.ensureDeferred
-async def test_p52_without_a_token_only_when_told_so(listen: Listen, short_path: Path) -> None:
+async def test_promise_52_without_a_token_only_when_told_so(listen: Listen, short_path: Path) -> None:
     ports = await listen(host="tcp://localhost:0", no_token=True)
     assert ports.token is None
     assert not (short_path / "state").exists()
@@ -417,7 +421,7 @@ async def test_p52_without_a_token_only_when_told_so(listen: Listen, short_path:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p53_a_rebound_name_is_misdirected(listen: Listen) -> None:
+async def test_promise_53_a_rebound_name_is_misdirected(listen: Listen) -> None:
     ports = await listen(host="tcp://127.0.0.1:0", no_token=True)
     port = ports.addresses[0].rpartition(":")[2].encode()
     for host, status in ((b"evil.test:" + port, 421), (b"127.0.0.1:" + port, 200)):
@@ -451,7 +455,7 @@ async def test_a_tls_port_answers_and_refuses_like_any_other(listen: Listen, sho
 
 
 @pytest_twisted.ensureDeferred
-async def test_p56_ten_gibibytes_are_refused_and_nothing_is_spooled(
+async def test_promise_56_ten_gibibytes_are_refused_and_nothing_is_spooled(
     listen: Listen, short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spooled(*args: object, **kwargs: object) -> None:
@@ -476,7 +480,9 @@ async def test_p56_ten_gibibytes_are_refused_and_nothing_is_spooled(
 
 
 @pytest_twisted.ensureDeferred
-async def test_p56_a_client_that_sends_on_can_read_the_refusal_and_is_cut_off(listen: Listen, short_path: Path) -> None:
+async def test_promise_56_a_client_that_sends_on_reads_the_refusal_and_is_cut_off(
+    listen: Listen, short_path: Path
+) -> None:
     ports = await listen(host="tcp://127.0.0.1:0", no_token=True, limits=Limits(drain_bytes=10_000_000))
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 3000000\r\n\r\n"
     client = await ask(ports.addresses[0], head + b"x" * 3_000_000)
@@ -485,7 +491,7 @@ async def test_p56_a_client_that_sends_on_can_read_the_refusal_and_is_cut_off(li
 
 
 @pytest_twisted.ensureDeferred
-async def test_p57_a_framing_error_is_answered_and_ends_the_connection(listen: Listen, short_path: Path) -> None:
+async def test_promise_57_a_framing_error_is_answered_and_ends_the_connection(listen: Listen, short_path: Path) -> None:
     ports = await listen(host=f"unix://{short_path}/s")
     follows = GET + CLOSE
     for raw in (
@@ -502,7 +508,7 @@ async def test_p57_a_framing_error_is_answered_and_ends_the_connection(listen: L
 
 
 @pytest_twisted.ensureDeferred
-async def test_p35_a_header_that_drips_ends_at_its_deadline(listen: Listen, short_path: Path) -> None:
+async def test_promise_35_a_header_that_drips_ends_at_its_deadline(listen: Listen, short_path: Path) -> None:
     ports = await listen(host=f"unix://{short_path}/s", limits=Limits(header_deadline_s=0.1))
     assert (await ask(ports.addresses[0], b"GET / HTT")).status == 408
 
@@ -511,7 +517,7 @@ async def test_p35_a_header_that_drips_ends_at_its_deadline(listen: Listen, shor
 
 
 @pytest_twisted.ensureDeferred
-async def test_p84_stopping_closes_ports_then_idle_connections_then_answered_ones(
+async def test_promise_84_stopping_closes_ports_then_idle_connections_then_answered_ones(
     listen: Listen, site: Site, short_path: Path
 ) -> None:
     ports = await listen(host=f"unix://{short_path}/s")
@@ -534,7 +540,7 @@ async def test_p84_stopping_closes_ports_then_idle_connections_then_answered_one
 
 
 @pytest_twisted.ensureDeferred
-async def test_p84_a_connection_that_does_not_end_is_cut_off(listen: Listen, site: Site, short_path: Path) -> None:
+async def test_promise_84_a_connection_that_stays_is_cut_off(listen: Listen, site: Site, short_path: Path) -> None:
     ports = await listen(host=f"unix://{short_path}/s")
     busy = await connect(ports.addresses[0], b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
     await site.when_held

@@ -6,13 +6,14 @@ from typing import Any, NoReturn, TypeVar
 from msgspec import UNSET, Struct
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import Agent, ResponseFailed
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from txcrush.cli._peer import OwnSocket
 from txcrush.cli._stream import EventStream
 from txcrush.model.addresses import TcpAddress, UnixAddress
 from txcrush.wire.json import encode, parse_answer
@@ -54,11 +55,11 @@ class _OneEndpoint:
 
 
 class Client:
-    """One server. `token` is needed on TCP."""
+    """One server. `token` is needed on TCP; a Unix socket has to be that of the user `uid`, or the system's."""
 
-    def __init__(self, reactor: Any, address: UnixAddress | TcpAddress, token: str = "") -> None:
+    def __init__(self, reactor: Any, address: UnixAddress | TcpAddress, token: str = "", uid: int = -1) -> None:
         self._reactor = reactor
-        self._treq = HTTPClient(Agent.usingEndpointFactory(reactor, _OneEndpoint(_endpoint(reactor, address))))
+        self._treq = HTTPClient(Agent.usingEndpointFactory(reactor, _OneEndpoint(_endpoint(reactor, address, uid))))
         self._origin = _origin(address)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
@@ -119,9 +120,9 @@ def _was_cancelled(error: Exception) -> bool:
     return any(reason.check(CancelledError) for reason in getattr(error, "reasons", ()))
 
 
-def _endpoint(reactor: Any, address: UnixAddress | TcpAddress) -> IStreamClientEndpoint:
+def _endpoint(reactor: Any, address: UnixAddress | TcpAddress, uid: int) -> IStreamClientEndpoint:
     if isinstance(address, UnixAddress):
-        return UNIXClientEndpoint(reactor, address.path)
+        return OwnSocket(reactor, address.path, uid)
     return HostnameEndpoint(reactor, address.host.encode(), address.port)
 
 

@@ -52,7 +52,7 @@ class Place:
 
     def client(self, reactor: Any) -> Client:
         """A client of the server here. Raises `NoServer` when the token cannot be read."""
-        return Client(reactor, self.address, self._token())
+        return Client(reactor, self.address, self._token(), os.getuid())
 
     def peer(self) -> Peer | None:
         """The process that listens on the Unix socket, None where none does and for TCP.

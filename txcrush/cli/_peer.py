@@ -5,8 +5,14 @@ import os
 import socket
 import struct
 import sys
+from typing import Any
 
 from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from zope.interface import implementer
 
 CONNECT_S = 2.0
 _DARWIN_SOL_LOCAL, _DARWIN_LOCAL_PEERCRED, _DARWIN_LOCAL_PEERPID, _DARWIN_XUCRED_BYTES = 0, 1, 2, 76
@@ -31,7 +37,37 @@ def peer_at(path: str) -> Peer | None:
             asking.connect(path)
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             return None
-        return _darwin_peer(asking) if sys.platform == "darwin" else _linux_peer(asking)
+        return _peer(asking)
+
+
+class StrangersSocket(ConnectError):
+    """Another user listens there."""
+
+    def __str__(self) -> str:
+        return "another user's server listens there"
+
+
+@implementer(IStreamClientEndpoint)
+class OwnSocket:
+    """Connects to a Unix socket, and lets nobody say a word on a connection whose other end is a stranger's.
+
+    `peer_at` has looked before, but in a directory that all can write another socket may have taken the place since.
+    """
+
+    def __init__(self, reactor: Any, path: str, uid: int) -> None:
+        self._endpoint = UNIXClientEndpoint(reactor, path)
+        self._uid = uid
+
+    def connect(self, factory: IProtocolFactory) -> "Deferred[IProtocol]":
+        """As in `IStreamClientEndpoint`; fails with `StrangersSocket`."""
+        connected: Deferred[IProtocol] = self._endpoint.connect(factory)
+        return connected.addCallback(self._checked)
+
+    def _checked(self, protocol: Any) -> Any:
+        if not _peer(protocol.transport.getHandle()).is_trusted_by(self._uid):
+            protocol.transport.abortConnection()
+            raise StrangersSocket
+        return protocol
 
 
 def is_alive(pid: int) -> bool:
@@ -45,6 +81,10 @@ def is_alive(pid: int) -> bool:
             return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
     except (OSError, IndexError):
         return not os.path.isdir("/proc/self")
+
+
+def _peer(connected: socket.socket) -> Peer:
+    return _darwin_peer(connected) if sys.platform == "darwin" else _linux_peer(connected)
 
 
 def _linux_peer(connected: socket.socket) -> Peer:

@@ -70,12 +70,14 @@ class CrushChannel(HTTPChannel):
         self.totalHeadersSize = limits.max_header_block
         self.maxHeaders = limits.max_headers
         super().connectionMade()
-        self.site.channels.add(self)
-        if self.site.admits(self.transport):
-            self._start_timer(limits.header_deadline_s, self._header_deadline_passed)
-        else:
+        if not self.site.admits(self.transport):
+            self.site.channels.add(self)
             self._refused = True
             self.abort()
+        elif self.site.arrived(self, self._peer_host()):
+            self._start_timer(limits.header_deadline_s, self._header_deadline_passed)
+        else:
+            self._turn_away()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted always says why
         self._stop_timer()
@@ -153,8 +155,12 @@ class CrushChannel(HTTPChannel):
             super().allContentReceived()
 
     def rawDataReceived(self, data: bytes) -> None:
-        if not self._refused:
-            super().rawDataReceived(data)
+        if self._refused:
+            return
+        super().rawDataReceived(data)
+        announced = getattr(self._transferDecoder, "length", 0)
+        if announced > self.site.policy.limits.max_body:
+            self.refuse(guards.TOO_LARGE if announced < 2**63 else guards.BAD_REQUEST)
 
     def body_received(self, count: int) -> bool:
         """Note `count` more bytes of the body; False when they are not wanted."""
@@ -186,6 +192,18 @@ class CrushChannel(HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.refuse(guards.BAD_REQUEST)
 
+    def _turn_away(self) -> None:
+        """Say that there is no room. Over TLS that would take a handshake first, which is what there is no room for."""
+        self._refused = True
+        if ISSLTransport.providedBy(self.transport):
+            self.abort()
+        else:
+            self.transport.write(_answer(guards.TOO_MANY, with_body=True))
+            self.transport.loseConnection()
+
+    def _peer_host(self) -> str:
+        return getattr(self.getPeer(), "host", "")
+
     def _half_close(self) -> None:
         transport: Any = self.transport
         if not _can_half_close(transport):
@@ -206,7 +224,9 @@ class CrushChannel(HTTPChannel):
         head = self._head(request.requestHeaders)
         refusal = guards.judge(self.site.policy, head)
         if refusal is not None:
-            return self.site.counted(refusal, self.getPeer())
+            return self.site.counted(refusal, self._peer_host())
+        if guards.shows_token(self.site.policy, head):
+            self.site.strangers.forget(self)
         if self._version == b"HTTP/1.0" and request.requestHeaders.hasHeader(b"Transfer-Encoding"):
             return guards.BAD_REQUEST
         target = guards.parse_target(head.method, head.target)
@@ -231,6 +251,7 @@ class CrushChannel(HTTPChannel):
             fetch_modes=values(b"Sec-Fetch-Mode"),
             authorizations=values(b"Authorization"),
             content_types=values(b"Content-Type"),
+            page_session=self.site.page_standing(values(b"Cookie"), self.getHost(), secure=bool(self.isSecure())),
             body_length=self.length,
             local_address=getattr(self.getHost(), "host", ""),
         )

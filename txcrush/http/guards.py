@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from txcrush.http.limits import Limits
+from txcrush.http.page_sessions import Standing
 from txcrush.model.errors import BodyTooLarge
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -79,6 +80,7 @@ class Head(Struct, frozen=True, kw_only=True):
     fetch_modes: tuple[str, ...] = ()
     authorizations: tuple[str, ...] = ()
     content_types: tuple[str, ...] = ()
+    page_session: Standing = "none"
     body_length: int | None = 0
     local_address: str = ""
 
@@ -87,11 +89,14 @@ BAD_REQUEST = Refusal(400, "bad request")
 HEADERS_TOO_LARGE = Refusal(431, "request header block is too large")
 TOO_SLOW = Refusal(408, "request took too long to arrive")
 TOO_LARGE = Refusal(413, BodyTooLarge.default)
+TOO_MANY = Refusal(503, "too many connections are open", (("Retry-After", "1"),))
 NO_HOST = Refusal(400, "exactly one Host header is needed")
 WRONG_HOST = Refusal(421, "this server does not answer to that host name; --host-allow NAME adds one")
 WRONG_ORIGIN = Refusal(403, "requests from pages of another origin are refused")
 NO_TOKEN = Refusal(401, "a bearer token is needed", (("WWW-Authenticate", "Bearer"),))
 WRONG_TOKEN = Refusal(401, "the bearer token is wrong", (("WWW-Authenticate", "Bearer"),), guessed=True)
+SESSION_ENDED = Refusal(401, "the page's session has ended", (("WWW-Authenticate", "Bearer"),))
+WRONG_SESSION = Refusal(401, "the page's session is not known", (("WWW-Authenticate", "Bearer"),), guessed=True)
 WRONG_TYPE = Refusal(415, "the request body must be application/json")
 
 _AUTHORITY = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_.-]+))(?::(?P<port>[0-9]{0,5}))?")
@@ -167,14 +172,17 @@ def is_clean(path: str) -> bool:
 def field_problem(line: bytes) -> Refusal | None:
     """What is wrong with a header line that Twisted's own parser lets pass.
 
-    Tried with Twisted 26.10: control characters other than NUL, CR and LF, `Transfer-Encoding: identity` and a
-    Content-Length of thousands of digits (which int() refuses with an exception nobody catches).
+    Tried with Twisted 26.10: control characters other than NUL, CR and LF, `Transfer-Encoding: identity`, a
+    Content-Length with leading zeros (octal to some parsers) and one of thousands of digits (which int() refuses with
+    an exception nobody catches).
     """
     name, _, value = line.partition(b":")
     name, value = name.lower(), value.strip(b" \t")
     if _CONTROLS.search(line) or (name == b"transfer-encoding" and value.lower() != b"chunked"):
         return BAD_REQUEST
-    if name == b"content-length" and value.isdigit() and len(value.lstrip(b"0")) > 18:
+    if name == b"content-length" and value.isdigit() and value[:1] == b"0" and value != b"0":
+        return BAD_REQUEST
+    if name == b"content-length" and value.isdigit() and len(value) > 18:
         return TOO_LARGE
     return None
 
@@ -195,7 +203,7 @@ def judge(policy: Policy, head: Head) -> Refusal | None:
     return (
         judge_origin(policy, head, host)
         or judge_fetch(policy, head)
-        or judge_token(policy, head, target.path)
+        or judge_token(policy, head, target.path, host)
         or judge_body(policy, head)
     )
 
@@ -237,10 +245,12 @@ def judge_fetch(policy: Policy, head: Head) -> Refusal | None:
     return None if head.method == "GET" and head.fetch_modes == ("navigate",) else WRONG_ORIGIN
 
 
-def judge_token(policy: Policy, head: Head, path: str) -> Refusal | None:
-    """Compare the bearer token in constant time."""
+def judge_token(policy: Policy, head: Head, path: str, host: Authority) -> Refusal | None:
+    """Compare the bearer token in constant time; without one, a page's cookie may do."""
     if policy.token is None or _is_public(policy, head.method, path):
         return None
+    if not head.authorizations and head.page_session != "none":
+        return judge_page(head, host)
     if not head.authorizations:
         return NO_TOKEN
     scheme, _, given = head.authorizations[0].partition(" ")
@@ -248,6 +258,28 @@ def judge_token(policy: Policy, head: Head, path: str) -> Refusal | None:
         return NO_TOKEN
     same = hmac.compare_digest(given.strip().encode(), policy.token.encode())
     return None if same else WRONG_TOKEN
+
+
+def judge_page(head: Head, host: Authority) -> Refusal | None:
+    """A cookie counts for what our own page asks.
+
+    Browsers send it along with requests of any page on the same host, whatever its port, and `SameSite` does not stop
+    them. So what changes something has to say where it comes from. A `Host` that a proxy has rewritten is no hindrance
+    where the browser itself says `same-origin`.
+    """
+    if head.page_session != "valid":
+        return SESSION_ENDED if head.page_session == "expired" else WRONG_SESSION
+    if head.fetch_sites == ("same-origin",):
+        return None
+    if head.origins and not head.fetch_sites:
+        return None if _is_same(head.origins[0], host) else WRONG_ORIGIN
+    is_safe = head.method in ("GET", "HEAD", "OPTIONS")
+    return None if is_safe and not head.origins and head.fetch_sites in ((), ("none",)) else WRONG_ORIGIN
+
+
+def shows_token(policy: Policy, head: Head) -> bool:
+    """Whether a request that passed did so by a token, or where none is asked."""
+    return policy.token is None or bool(head.authorizations) or head.page_session == "valid"
 
 
 def judge_body(policy: Policy, head: Head) -> Refusal | None:
@@ -262,6 +294,13 @@ def judge_body(policy: Policy, head: Head) -> Refusal | None:
 def _is_ours(policy: Policy, head: Head, name: str) -> bool:
     known = name in policy.names or name in policy.trusted_names
     return known or name == head.local_address or (policy.kind == "unix" and name in SOCKET_NAMES)
+
+
+def _is_same(origin: str, host: Authority) -> bool:
+    """Whether an origin is the very host and port that the request names."""
+    scheme, _, rest = origin.partition("://")
+    authority, default = parse_authority(rest), DEFAULT_PORTS.get(scheme)
+    return authority is not None and (authority.name, authority.port or default) == (host.name, host.port or default)
 
 
 def _is_public(policy: Policy, method: str, path: str) -> bool:

@@ -11,6 +11,8 @@ MIB = 1024 * 1024
 class Limits(Struct, frozen=True, kw_only=True):
     """The bounds of one listening port. Sizes are bytes, durations seconds.
 
+    `max_strangers` counts the connections of one address that have not shown a token yet.
+
     The idle time is longer than the 90 s after which Go's connection pool lets go of a connection by itself: a server
     that closes first can lose the race with a request that is just being written.
     """
@@ -19,6 +21,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_header_block: int = 16 * 1024
     max_headers: int = 100
     max_connections: int = 16384
+    max_strangers: int = 1024
     header_deadline_s: float = 10.0
     body_grace_s: float = 10.0
     min_body_rate: float = 1024.0

@@ -6,15 +6,18 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.web.resource import IResource
 
 from txcrush.http.guards import LOOPBACK_NAMES, Policy, parse_authority
 from txcrush.http.limits import Limits
+from txcrush.http.page_sessions import PageSessions
 from txcrush.http.site import CrushSite, PeerUid
+from txcrush.http.tlsfiles import TlsFiles, TlsPair
 from txcrush.http.tokenfile import ensure_token
 from txcrush.http.unixsocket import BACKLOG, listen_unix, peer_uid
 from txcrush.model.addresses import UnixAddress, default_host, parse_host
@@ -22,6 +25,8 @@ from txcrush.model.errors import ListenFailed
 from txcrush.model.settings import ServerSettings
 
 CLOSE_S = 5.0
+WEB_PORT = 8374
+"""The usual port of the page: a browser keeps what it knows of a page by its port."""
 
 
 class UnixPlace(Struct, frozen=True):
@@ -31,36 +36,49 @@ class UnixPlace(Struct, frozen=True):
 
 
 class TcpPlace(Struct, frozen=True):
-    """A TCP port to listen on, as a Twisted endpoint string. `interface` is empty for all of them."""
+    """A TCP port to listen on, as a Twisted endpoint string. `interface` is empty for all of them.
+
+    With `tls`, `port` and `backlog` count instead of the string. `is_page`: the port that `--web` asked for.
+    """
 
     endpoint: str
     interface: str
     secure: bool = False
+    tls: TlsPair | None = None
+    port: int = 0
+    backlog: int = BACKLOG
+    is_page: bool = False
 
 
 class _Shape(Struct, frozen=True):
-    """Where an endpoint string of a kind holds its interface and its backlog, when they are not named."""
+    """What the positions of an endpoint string of a kind mean, when they are not named."""
 
-    interface_at: int
-    backlog_at: int
+    fields: tuple[str, ...]
     default_interface: str = ""
     secure: bool = False
 
 
 _SHAPES = {
-    "tcp": _Shape(1, 2),
-    "tcp6": _Shape(2, 1, "::"),
-    "ssl": _Shape(4, 5, secure=True),
-    "tls": _Shape(3, 2, "::", secure=True),
+    "tcp": _Shape(("port", "interface", "backlog")),
+    "tcp6": _Shape(("port", "backlog", "interface"), "::"),
+    "ssl": _Shape(
+        ("port", "privateKey", "certKey", "sslmethod", "interface", "backlog", "extraCertChain", "dhParameters"),
+        secure=True,
+    ),
+    "tls": _Shape(("path", "port", "backlog", "interface"), "::", secure=True),
 }
 
 
 class Listening:
-    """The ports that are open. `addresses` are their URLs, `token` what their TCP clients need, or None."""
+    """The ports that are open. `addresses` are their URLs, `token` what their TCP clients need, or None.
+
+    `page_url` is where `--web` put the page, with the token in its fragment, which browsers keep to themselves.
+    """
 
     def __init__(self, clock: IReactorTime, token: str | None) -> None:
         self.addresses: tuple[str, ...] = ()
         self.token = token
+        self.page_url: str | None = None
         self._clock = clock
         self._ports: list[IListeningPort] = []
         self._sites: list[CrushSite] = []
@@ -117,20 +135,22 @@ async def listen(
     resource: IResource,
     *,
     random: Callable[[int], bytes],
+    now: Callable[[], float],
     limits: Limits = Limits(),  # noqa: B008  (frozen)
     public_prefixes: tuple[str, ...] = (),
     read_peer_uid: PeerUid = peer_uid,
 ) -> Listening:
     """Open every place that the settings name. Raises `ListenFailed` or CannotListenError; then none stays open.
 
-    `random` returns that many unpredictable bytes, for a new token. `public_prefixes` are the paths of the web page,
-    whose files need no token.
+    `random` returns that many unpredictable bytes, for a new token. `now` is Unix time in seconds, for the cookies of
+    pages. `public_prefixes` are the paths of the web page, whose files need no token.
     """
     places = plan(settings, environ, uid)
     wants_token = not settings.no_token and any(isinstance(place, TcpPlace) for place in places)
     token = ensure_token(token_path(settings, environ), random) if wants_token else None
     trusted = trusted_names(settings)
     listening = Listening(reactor, token)
+    sessions = PageSessions(token, now) if token is not None else None
     try:
         for place in places:
             if isinstance(place, UnixPlace):
@@ -139,9 +159,11 @@ async def listen(
                 listening.add(f"unix://{place.path}", listen_unix(reactor, place.path, site), site)
             else:
                 policy = tcp_policy(place, token, trusted, limits, public_prefixes)
-                site = CrushSite(resource, policy, reactor)
+                site = CrushSite(resource, policy, reactor, page_sessions=sessions)
                 port = await _listen_tcp(reactor, place, site)
                 listening.add(_url(port, place.secure), port, site)
+                if place.is_page:
+                    listening.page_url = f"{_url(port, secure=False)}/ui/{f'#token={token}' if token else ''}"
     except BaseException:
         await listening.stop(0.0)
         raise
@@ -151,11 +173,27 @@ async def listen(
 def plan(settings: ServerSettings, environ: Mapping[str, str], uid: int) -> tuple[UnixPlace | TcpPlace, ...]:
     """The places that the settings name; the user's default socket when they name none. Raises `ListenFailed`."""
     host = settings.host or ("" if settings.listen else default_host(environ, uid))
-    places = ([host_place(host)] if host else []) + [endpoint_place(text) for text in settings.listen]
+    named = ([host_place(host)] if host else []) + [endpoint_place(text) for text in settings.listen]
+    pair = tls_pair(settings)
+    places = named if pair is None else _secured(named, pair)
+    if settings.web is not None:
+        places = [*places, page_place(settings.web)]
     for place in places:
         if isinstance(place, TcpPlace):
             check_tcp(place, settings)
     return tuple(places)
+
+
+def tls_pair(settings: ServerSettings) -> TlsPair | None:
+    """The files of `--tls-cert` and `--tls-key`; one file may hold both. Raises `ListenFailed`."""
+    if settings.tls_key and not settings.tls_cert:
+        raise ListenFailed("--tls-key needs --tls-cert")
+    return TlsPair(settings.tls_cert, settings.tls_key or settings.tls_cert) if settings.tls_cert else None
+
+
+def page_place(port: int) -> TcpPlace:
+    """The place of `--web`: loopback, and plain, since it never leaves the machine."""
+    return TcpPlace(f"tcp:{port}:interface=127.0.0.1:backlog={BACKLOG}", "127.0.0.1", port=port, is_page=True)
 
 
 def host_place(text: str) -> UnixPlace | TcpPlace:
@@ -170,7 +208,7 @@ def host_place(text: str) -> UnixPlace | TcpPlace:
         return UnixPlace(address.path)
     interface = "127.0.0.1" if address.host.lower() == "localhost" else address.host
     quoted = interface.replace("\\", r"\\").replace(":", r"\:")
-    return TcpPlace(f"tcp:{address.port}:interface={quoted}:backlog={BACKLOG}", interface)
+    return TcpPlace(f"tcp:{address.port}:interface={quoted}:backlog={BACKLOG}", interface, port=address.port)
 
 
 def endpoint_place(text: str) -> UnixPlace | TcpPlace:
@@ -183,10 +221,40 @@ def endpoint_place(text: str) -> UnixPlace | TcpPlace:
     shape = _SHAPES.get(kind)
     if shape is None:
         raise ListenFailed(f"write tcp:, tcp6:, ssl:, tls: or unix: in front of what to listen on: {text}")
-    given = positional[shape.interface_at] if len(positional) > shape.interface_at else shape.default_interface
-    backlog_is_given = "backlog" in named or len(positional) > shape.backlog_at
-    endpoint = text if backlog_is_given else f"{text}:backlog={BACKLOG}"
-    return TcpPlace(endpoint, named.get("interface", given), shape.secure)
+    fields = dict(zip(shape.fields, positional, strict=False)) | named
+    endpoint = text if "backlog" in fields else f"{text}:backlog={BACKLOG}"
+    return TcpPlace(
+        endpoint,
+        fields.get("interface", shape.default_interface),
+        shape.secure,
+        _ssl_pair(text, fields) if kind == "ssl" else None,
+        _number(text, fields.get("port", "0")),
+        _number(text, fields.get("backlog", str(BACKLOG))),
+    )
+
+
+def _ssl_pair(text: str, fields: Mapping[str, str]) -> TlsPair:
+    """The files of an `ssl:` endpoint; which versions and ciphers are spoken is not for the endpoint to say."""
+    if {"sslmethod", "dhParameters"} & {name for name, value in fields.items() if value}:
+        raise ListenFailed(f"TLS 1.2 and later with forward secret ciphers are spoken; leave the rest out: {text}")
+    key = fields.get("privateKey", "server.pem")
+    return TlsPair(fields.get("certKey") or key, key, fields.get("extraCertChain", ""))
+
+
+def _secured(places: list[UnixPlace | TcpPlace], pair: TlsPair) -> list[UnixPlace | TcpPlace]:
+    """The places, with TLS on those TCP ports that have none of their own."""
+    if not any(isinstance(place, TcpPlace) for place in places):
+        raise ListenFailed("--tls-cert is for TCP ports: name one with --listen tcp:PORT or --host tcp://HOST:PORT")
+    return [
+        structs.replace(place, secure=True, tls=pair) if isinstance(place, TcpPlace) and not place.secure else place
+        for place in places
+    ]
+
+
+def _number(text: str, value: str) -> int:
+    if not (value.isascii() and value.isdigit() and int(value[:6]) <= 65535):
+        raise ListenFailed(f"a port is a number up to 65535: {text}")
+    return int(value)
 
 
 def split_endpoint(text: str) -> tuple[str, list[str], dict[str, str]]:
@@ -256,12 +324,26 @@ def tcp_policy(
 
 
 async def _listen_tcp(reactor: IReactorTime, place: TcpPlace, site: CrushSite) -> IListeningPort:
+    if place.is_page and place.port == 0:
+        return await _listen_usual(reactor, place, site)
+    if place.tls is not None:
+        files = TlsFiles(place.tls, reactor.seconds)
+        secured = SSL4ServerEndpoint(reactor, place.port, files, place.backlog, place.interface)
+        return cast(IListeningPort, await secured.listen(site))
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, place.endpoint)
     except (ValueError, TypeError, LookupError, OSError) as error:
         raise ListenFailed(f"cannot listen on {place.endpoint}: {error}") from error
     port: IListeningPort = await endpoint.listen(site)
     return port
+
+
+async def _listen_usual(reactor: IReactorTime, place: TcpPlace, site: CrushSite) -> IListeningPort:
+    """The page's usual port, or another where that is taken."""
+    try:
+        return await _listen_tcp(reactor, page_place(WEB_PORT), site)
+    except CannotListenError:
+        return await _listen_tcp(reactor, structs.replace(place, is_page=False), site)
 
 
 def _url(port: IListeningPort, secure: bool) -> str:

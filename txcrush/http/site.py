@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -22,6 +22,8 @@ from txcrush.http import guards
 from txcrush.http.channel import CrushChannel
 from txcrush.http.guards import Policy, Refusal
 from txcrush.http.limits import FailedLogins
+from txcrush.http.page_sessions import PageSessions, Standing
+from txcrush.http.strangers import Strangers
 from txcrush.model.errors import BadRequest, CrushError
 from txcrush.wire.errors import error_body
 
@@ -87,8 +89,9 @@ class CrushRequest(Request):
 class CrushSite(Site):
     """A `Site` whose channels are `CrushChannel`s.
 
-    `channels` are the connections that are open. `peer_uid` is asked on Unix sockets; None means that nobody needs to
-    be asked (TCP).
+    `channels` are the connections that are open, `strangers` those of them that have not shown a token. `peer_uid` is
+    asked on Unix sockets; None means that nobody needs to be asked (TCP). `page_sessions` judges the cookies of pages,
+    None where no token is asked.
     """
 
     requestFactory = CrushRequest
@@ -97,21 +100,52 @@ class CrushSite(Site):
     _log = Logger()
 
     def __init__(
-        self, resource: IResource, policy: Policy, clock: IReactorTime, peer_uid: PeerUid | None = None
+        self,
+        resource: IResource,
+        policy: Policy,
+        clock: IReactorTime,
+        peer_uid: PeerUid | None = None,
+        page_sessions: PageSessions | None = None,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, timeout=policy.limits.idle_s, reactor=clock)
         self.policy = policy
         self.channels: set[CrushChannel] = set()
+        self.strangers = Strangers[CrushChannel](policy.limits.max_strangers if policy.kind == "tcp" else None)
+        self.page_sessions = page_sessions
         self._peer_uid = peer_uid
         self._failed_logins = FailedLogins(clock.seconds)
         self._waiting: list[Deferred[None]] = []
 
-    def buildProtocol(self, addr: IAddress | None) -> CrushChannel | None:  # type: ignore[override]
-        """A channel, or None (the connection is closed at once) when there are too many."""
-        if len(self.channels) >= self.policy.limits.max_connections:
-            return None
+    def buildProtocol(self, addr: IAddress | None) -> CrushChannel:  # type: ignore[override]
+        """A channel for a new connection."""
         channel: CrushChannel = super().buildProtocol(addr)
         return channel
+
+    def arrived(self, channel: CrushChannel, address: str) -> bool:
+        """Note a connection; False when there is no room for it.
+
+        One that has shown no token makes room for a newer one: whoever means to ask something does so at once.
+        """
+        if len(self.channels) >= self.policy.limits.max_connections:
+            oldest = self.strangers.oldest()
+            if oldest is None:
+                return False
+            self._put_out(oldest)
+        crowding = self.strangers.add(channel, address)
+        if crowding is not None:
+            self._put_out(crowding)
+        self.channels.add(channel)
+        return True
+
+    def _put_out(self, channel: CrushChannel) -> None:
+        self.strangers.forget(channel)
+        channel.abort()
+
+    def page_standing(self, cookies: Iterable[str], host: Any, *, secure: bool) -> Standing:
+        """What the cookies of a request to this address are worth."""
+        if self.page_sessions is None or not cookies:
+            return "none"
+        return self.page_sessions.standing(cookies, host.port, secure=secure)
 
     def admits(self, transport: object) -> bool:
         """Whether the process at the other end runs as our own user or as root."""
@@ -119,9 +153,9 @@ class CrushSite(Site):
             return self.policy.kind == "tcp"
         return self._peer_uid(transport) in (self.policy.own_uid, 0)
 
-    def counted(self, refusal: Refusal, peer: Any) -> Refusal:
+    def counted(self, refusal: Refusal, address: str) -> Refusal:
         """The refusal itself, or 429 when the address has sent too many wrong tokens."""
-        retry_after_s = self._failed_logins.failed(getattr(peer, "host", "")) if refusal.guessed else 0
+        retry_after_s = self._failed_logins.failed(address) if refusal.guessed else 0
         return guards.too_many_guesses(retry_after_s) if retry_after_s else refusal
 
     def acceptableProtocols(self) -> list[bytes]:
@@ -163,6 +197,7 @@ class CrushSite(Site):
     def channel_closed(self, channel: CrushChannel) -> None:
         """A channel's connection is gone."""
         self.channels.discard(channel)
+        self.strangers.forget(channel)
         self._tell_when_empty()
 
     def _tell_when_empty(self) -> None:

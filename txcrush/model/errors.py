@@ -170,6 +170,13 @@ class ConfigInvalid(CrushError):
     default = "failed to initialize config"
 
 
+class TokenNeeded(CrushError):
+    """Asked with a page's cookie for what only the token itself may do."""
+
+    code = "token_needed"
+    default = "a bearer token is needed"
+
+
 class ListenFailed(CrushError):
     """An address cannot be listened on; the text says what to change."""
 

@@ -10,16 +10,20 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """Everything that `twist crush` and `txcrush serve` can be told.
 
     `listen` holds Twisted endpoint strings, `host` a URL of the reference's forms (`unix:///PATH`, `tcp://HOST:PORT`).
+    `web` is the loopback port of the page, None for none, 0 for the usual one or, where that is taken, another.
+    `tls_cert` and `tls_key` are PEM files that secure the TCP ports of `host` and `listen`.
     Durations are seconds; `idle_exit_s` None means never. Of each data directory's event log so many bytes are kept,
-    for so long, whichever comes first.
-    Durations are seconds; `idle_exit_s` None means never. `budget` limits each run; `provider_idle_s` is how long a
-    model may send nothing new.
+    for so long, whichever comes first. `budget` limits each run; `provider_idle_s` is how long a model may send nothing
+    new.
     """
 
     host: str = ""
     listen: tuple[str, ...] = ()
     state_dir: str = ""
     token_file: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    web: int | None = None
     no_token: bool = False
     plaintext: bool = False
     host_allow: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from txcrush.http.channel import CrushChannel
 from txcrush.http.guards import Policy
 from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
+from txcrush.http.page_sessions import PageSessions
 from txcrush.http.routing import build_app
 from txcrush.http.site import CrushSite
 from txcrush.testing.answer import Answer, StreamEvent, parse_answer, stream_event
@@ -33,11 +34,9 @@ class Connection:
     """One request on a connection of its own."""
 
     def __init__(self, site: CrushSite, address: IAddress) -> None:
-        channel = site.buildProtocol(address)
-        assert channel is not None
-        self._channel: CrushChannel = channel
+        self._channel: CrushChannel = site.buildProtocol(address)
         self._transport = StringTransport(hostAddress=address, peerAddress=address)
-        channel.makeConnection(self._transport)  # type: ignore[no-untyped-call]
+        self._channel.makeConnection(self._transport)  # type: ignore[no-untyped-call]
 
     def send(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -200,7 +199,9 @@ class HttpHarness(Harness):
         )
         self.app: Klein = build_app(families, in_thread)
         policy = Policy(kind=kind, own_uid=UID, token=token, public_prefixes=PAGE_PREFIXES)
-        self.site = CrushSite(self.app.resource(), policy, self.clock, (lambda _: UID) if kind == "unix" else None)
+        sessions = PageSessions(token, self.clock.seconds) if token else None
+        asks_uid = (lambda _: UID) if kind == "unix" else None
+        self.site = CrushSite(self.app.resource(), policy, self.clock, asks_uid, sessions)
         self.client = MemoryClient(self.site, SOCKET if kind == "unix" else LOOPBACK)
 
     def join(self, path: str = "/project", client_id: str = CLIENT, **fields: object) -> str:

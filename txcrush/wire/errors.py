@@ -8,6 +8,7 @@ STATUS = {
     "decode_failed": 400,
     "bad_request": 400,
     "agent_not_initialized": 400,
+    "token_needed": 401,
     "workspace_not_found": 404,
     "not_found": 404,
     "run_not_found": 404,

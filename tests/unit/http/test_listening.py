@@ -30,13 +30,13 @@ class Plans(SynchronousTestCase):
         self.assertEqual(self.plan(host="unix:///c", listen=("unix:/a/b",)), (UnixPlace("/c"), UnixPlace("/a/b")))
 
     def test_host_urls(self) -> None:
-        place = TcpPlace("tcp:8080:interface=127.0.0.1:backlog=1024", "127.0.0.1")
+        place = TcpPlace("tcp:8080:interface=127.0.0.1:backlog=1024", "127.0.0.1", port=8080)
         self.assertEqual(self.plan(host="tcp://localhost:8080/ignored"), (place,))
         self.assertEqual(self.plan(host="tcp://[::1]:0"), (TcpPlace(r"tcp:0:interface=\:\:1:backlog=1024", "::1"),))
         self.assertIn("invalid host format: nonsense", self.refusal(host="nonsense"))
         self.assertIn("named pipes", self.refusal(host="npipe:////./pipe/crush-7.sock"))
 
-    def test_p52_an_address_that_others_reach_needs_tls_or_plaintext(self) -> None:
+    def test_promise_52_an_address_that_others_reach_needs_tls_or_plaintext(self) -> None:
         for listen in ("tcp:8080", "tcp:8080:0.0.0.0", "tcp:8080:interface=192.0.2.1", "tcp6:8080", "tcp:1:interface="):
             self.assertIn("--plaintext", self.refusal(listen=(listen,)), listen)
             self.assertEqual(len(self.plan(listen=(listen,), plaintext=True)), 1)
@@ -47,7 +47,7 @@ class Plans(SynchronousTestCase):
         for listen in ("tcp:1:127.0.0.1", "tcp:1:interface=127.0.0.9", r"tcp6:1:interface=\:\:1", "tcp:1:localhost"):
             self.assertEqual(len(self.plan(listen=(listen,))), 1, listen)
 
-    def test_p52_without_a_token_only_loopback_is_opened(self) -> None:
+    def test_promise_52_without_a_token_only_loopback_is_opened(self) -> None:
         for listen in ("tcp:8080", "ssl:8443:privateKey=k.pem", "tls:/certs"):
             self.assertIn("--no-token", self.refusal(listen=(listen,), no_token=True, plaintext=True))
         self.assertEqual(len(self.plan(listen=("tcp:1:interface=127.0.0.1",), no_token=True)), 1)
@@ -58,7 +58,7 @@ class Plans(SynchronousTestCase):
 
     def test_a_backlog_that_was_named_stays(self) -> None:
         (place,) = self.plan(listen=("tcp:1:127.0.0.1:7",))
-        self.assertEqual(place, TcpPlace("tcp:1:127.0.0.1:7", "127.0.0.1"))
+        self.assertEqual(place, TcpPlace("tcp:1:127.0.0.1:7", "127.0.0.1", port=1, backlog=7))
 
     def test_names_of_host_allow_are_compared_in_normal_form(self) -> None:
         settings = ServerSettings(host_allow=("Crush.Example.", "[2001:DB8::1]"))
@@ -83,7 +83,7 @@ class Files(SynchronousTestCase):
     def path(self, *names: str) -> str:
         return os.path.join(self.directory, *names)
 
-    def test_p52_a_token_has_256_bits_and_a_private_file(self) -> None:
+    def test_promise_52_a_token_has_256_bits_and_a_private_file(self) -> None:
         asked: list[int] = []
 
         def random(count: int) -> bytes:
@@ -98,7 +98,7 @@ class Files(SynchronousTestCase):
         self.assertEqual(ensure_token(self.path("state", "token"), random), token)
         self.assertEqual(asked, [32])
 
-    def test_p52_a_token_that_another_server_wrote_meanwhile_wins(self) -> None:
+    def test_promise_52_a_token_that_another_server_wrote_meanwhile_wins(self) -> None:
         def random(count: int) -> bytes:
             ensure_token(self.path("token"), lambda count: b"a" * count)
             return b"b" * count
@@ -106,38 +106,38 @@ class Files(SynchronousTestCase):
         self.assertEqual(ensure_token(self.path("token"), random), ensure_token(self.path("token"), random))
         self.assertEqual(os.listdir(self.directory), ["token"])
 
-    def test_p52_a_token_file_that_others_can_read_is_refused(self) -> None:
+    def test_promise_52_a_token_file_that_others_can_read_is_refused(self) -> None:
         ensure_token(self.path("token"), os.urandom)
         for mode in (0o644, 0o640, 0o604, 0o620):
             os.chmod(self.path("token"), mode)
             error = self.assertRaises(ListenFailed, ensure_token, self.path("token"), os.urandom)
             self.assertIn("chmod 600", str(error))
 
-    def test_p52_a_file_without_a_token_is_refused(self) -> None:
+    def test_promise_52_a_file_without_a_token_is_refused(self) -> None:
         for content in ("", "short", "with blanks " * 10, "x" * 2000):
             with open(os.open(self.path("token"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(content)
             self.assertRaises(ListenFailed, ensure_token, self.path("token"), os.urandom)
 
-    def test_p50_a_directory_that_the_server_creates_is_private(self) -> None:
+    def test_promise_50_a_directory_that_the_server_creates_is_private(self) -> None:
         prepare_directory(self.path("a", "b"))
         self.assertEqual(stat.S_IMODE(os.stat(self.path("a", "b")).st_mode), 0o700)
 
-    def test_p50_an_existing_directory_is_never_changed(self) -> None:
+    def test_promise_50_an_existing_directory_is_never_changed(self) -> None:
         for mode in (0o755, 0o500, 0o1777, 0o700):
             os.chmod(self.directory, mode)
             prepare_directory(self.directory)
             self.assertEqual(stat.S_IMODE(os.stat(self.directory).st_mode), mode)
         os.chmod(self.directory, 0o700)
 
-    def test_p50_a_directory_that_others_can_write_is_refused_unless_sticky(self) -> None:
+    def test_promise_50_a_directory_that_others_can_write_is_refused_unless_sticky(self) -> None:
         for mode in (0o777, 0o702, 0o770):
             os.chmod(self.directory, mode)
             error = self.assertRaises(ListenFailed, prepare_directory, self.directory)
             self.assertIn("others can write", str(error))
         os.chmod(self.directory, 0o700)
 
-    def test_p51_what_is_not_a_socket_is_left_alone(self) -> None:
+    def test_promise_51_what_is_not_a_socket_is_left_alone(self) -> None:
         with open(self.path("file"), "w") as file:
             file.write("precious")
         os.symlink("file", self.path("link"))

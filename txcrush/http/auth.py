@@ -1,0 +1,42 @@
+"""How a page trades the token for a cookie, and gives it back.
+
+`guards` has let the request in before it comes here: an `Authorization` header that is there is right.
+"""
+
+from typing import Any, cast
+
+from txcrush.http import page_sessions
+from txcrush.http.page_sessions import PageSessions
+from txcrush.http.routing import Call, Reply, json_reply, route
+from txcrush.model.errors import TokenNeeded
+
+
+class AuthRoutes:
+    """The session of a browser page."""
+
+    @route("POST", "/v1/auth/session")
+    def begin(self, call: Call) -> Reply:
+        """Set the cookie. Where no token is asked, none is needed, and `expires_at` (Unix seconds) is null.
+
+        A cookie cannot prolong itself: one that was stolen would never end.
+        """
+        sessions = _sessions(call)
+        if sessions is None:
+            return json_reply({"expires_at": None})
+        if not call.header("Authorization"):
+            raise TokenNeeded
+        cookie, ends_at = sessions.begin(call.request.getHost().port, secure=call.request.isSecure())
+        reply = json_reply({"expires_at": ends_at})
+        return Reply(body=reply.body, headers={"Set-Cookie": cookie, "Cache-Control": "no-store"})
+
+    @route("DELETE", "/v1/auth/session")
+    def finish(self, call: Call) -> Reply:
+        """Make the browser forget the cookie."""
+        if _sessions(call) is None:
+            return Reply()
+        cookie = page_sessions.end(call.request.getHost().port, secure=call.request.isSecure())
+        return Reply(headers={"Set-Cookie": cookie})
+
+
+def _sessions(call: Call) -> PageSessions | None:
+    return cast(PageSessions | None, cast(Any, call.request).channel.site.page_sessions)
