@@ -6,6 +6,7 @@ calls answered, and no tool runs again. One that had not come that far is still 
 
 from collections.abc import Sequence
 
+from txcrush import failpoints
 from txcrush.core import run_events
 from txcrush.core.events import EventLog
 from txcrush.core.live_message import message_event
@@ -37,7 +38,9 @@ class Recovery:
         unfinished = await self._store.unfinished_runs()
         for record in unfinished:
             if record.began_at:
+                failpoints.RECOVERY_RUN()
                 await self._interrupt(record)
+        failpoints.RECOVERY_MESSAGES()
         await self._put_away(await self._store.unfinished_messages())
         return [record for record in unfinished if not record.began_at]
 

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core import queue
 from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
 from txcrush.core.observers import OneShot
@@ -98,6 +99,7 @@ class Runs:
         )
         run = Run(record)
         self._live[run.id] = run
+        failpoints.RUN_ACCEPTED()
         self._spawn(self._dispatch(run, slot, Reservation(slot)))
         return run
 
@@ -112,6 +114,7 @@ class Runs:
             first = queue.resume(slot)
             if first is not None:
                 first.activate()
+                failpoints.RECOVERY_RESUMED()
                 self._spawn(self._work(slot, first))
 
     def hold(self, session_id: SessionId, holder: Holder) -> None:
@@ -162,9 +165,11 @@ class Runs:
     async def stop(self) -> None:
         """End the active runs, leave what is queued to the next start, and wait for the last writes."""
         self._closing = True
+        failpoints.STOP_BEGUN()
         for slot in list(self._slots.values()):
             for run in queue.clear(slot):
                 self._leave(run)
+            failpoints.STOP_LEFT()
             if slot.active is not None:
                 slot.active.cancel(BY_STOP)
         while self._tasks:
@@ -223,6 +228,7 @@ class Runs:
             self._forget(run)
             self._join_past(run, known)
             return
+        failpoints.RUN_KEPT()
         run.kept()
         await self._place(run, slot, reservation)
 
@@ -242,9 +248,11 @@ class Runs:
         match queue.decide(slot, run, reservation):
             case Decision.RUN:
                 run.activate()
+                failpoints.RUN_ACTIVE()
                 await self._work(slot, run)
             case Decision.QUEUE:
                 run.enqueue()
+                failpoints.RUN_QUEUED()
             case Decision.INTERRUPT:
                 run.enqueue()
                 if slot.active is not None:
@@ -270,6 +278,7 @@ class Runs:
         handed: list[HandOff[Run]] = []
 
         def hand_off() -> None:
+            failpoints.END_WRITTEN()
             if not handed:
                 handed.append(self._hand_off(slot, run))
 
@@ -296,6 +305,7 @@ class Runs:
         handed = queue.hand_off(slot, ended)
         if handed.next is not None:
             handed.next.activate()
+            failpoints.RUN_HANDED()
         return handed
 
     def _drain(self, slot: Slot[Run]) -> list[Run]:

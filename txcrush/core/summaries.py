@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core.agents import Brain
 from txcrush.core.equipment import Equipment
 from txcrush.core.observers import OneShot
@@ -105,7 +106,9 @@ class Summary:
         """Write the end; returns what is told to those who wait."""
         last = self._last(error)
         if last.changes:
+            failpoints.SUMMARY_WRITTEN()
             await self._with.transcript.add(last)
+            failpoints.SUMMARY_KEPT()
         if self._cancelled or error is None:
             return None
         if not isinstance(error, CrushError):

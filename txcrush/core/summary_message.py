@@ -6,6 +6,7 @@
 
 from collections.abc import Sequence
 
+from txcrush import failpoints
 from txcrush.core import history, retries, usage
 from txcrush.core.agents import Brain
 from txcrush.core.asking import bare_request, system_turns
@@ -56,6 +57,7 @@ class SummaryMessage:
         live, addition = self._transcript.assistant(self._session_id, brain.model.id, brain.config.id, is_summary=True)
         self._live = live
         await self._transcript.add(addition)
+        failpoints.SUMMARY_BEGUN()
         request = bare_request(brain, turns, self._session_id, 0)
         return await retries.ask(self._clock, lambda: brain.provider.stream(request, live), live.reset)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from txcrush import failpoints
 from txcrush.core import history, loops, retries, usage
 from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import model_request, system_turns
@@ -88,6 +89,7 @@ class Turn:
         is_first = not history.has_user_text(past)
         conversation = self._opening(crew, past, session.summary_message_id, self.run.prompt)
         await self._say(self.run)
+        failpoints.TURN_SAID()
         live = await self._prepared(crew.large, conversation)
         if is_first and not session.parent_session_id:  # only now, so that the title's event counts both messages
             self._with.titles.start(self.session_id, self.run.prompt.text, crew)
@@ -113,6 +115,7 @@ class Turn:
         request = model_request(brain, conversation, self.session_id, toolbox.specs())
         reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
         live.reasoning_ended()
+        failpoints.TURN_ANSWERED()
         done = await self._run_tools(brain, toolbox, live, is_whole=reply.finish != FinishReason.MAX_TOKENS)
         goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
         self._account(brain, reply, conversation, live)
@@ -135,7 +138,9 @@ class Turn:
         taken = self._drain()
         self.folded += taken
         for run in taken:
+            failpoints.TURN_FOLDING()
             await self._say(run)
+            failpoints.TURN_FOLDED()
             conversation.append(self._prompt_turn(run.prompt, brain))
 
     async def _begin(self, brain: Brain) -> LiveMessage:
@@ -147,6 +152,7 @@ class Turn:
         live, addition = self._with.transcript.assistant(self.session_id, brain.model.id, brain.config.id, begun)
         self._live = live
         await self._with.transcript.add(addition)
+        failpoints.TURN_BEGUN()
         return live
 
     def _offered(self, crew: Crew) -> Toolbox:
@@ -185,6 +191,7 @@ class Turn:
         addition = await self._with.transcript.prepared_result(self.session_id, result)
         self._results[result.tool_call_id] = result
         await self._with.transcript.add(addition)
+        failpoints.TOOL_KEPT()
 
     async def _end_step(self) -> None:
         """Finish this step's message; the turn goes on with another."""
@@ -193,6 +200,7 @@ class Turn:
         sessions = self._changed_session()
         changes = [*map(PutSession, sessions), put]
         await self._with.events.commit(changes, [*map(session_event, sessions), event])
+        failpoints.TURN_STEPPED()
 
     def _account(self, brain: Brain, reply: ModelReply, asked: Sequence[ModelTurn], live: LiveMessage) -> None:
         """Add what the step used to the session. An estimate moves the gauges, never the cost (R-USE-07)."""
@@ -234,7 +242,9 @@ class Turn:
         self._summary = summary = SummaryMessage(self.session_id, work.sessions, work.transcript, work.clock)
         kept = summary.kept(brain, await summary.write(brain, await summary.past()))
         self._summary = None
+        failpoints.SUMMARY_WRITTEN()
         await work.transcript.add(kept)
+        failpoints.SUMMARY_KEPT()
 
     async def _resume(self, crew: Crew) -> list[ModelTurn]:
         """The turn goes on from its summary, with its prompt said anew."""
@@ -243,6 +253,7 @@ class Turn:
         past = history.after_summary(stored, session.summary_message_id)
         prompt = replace(self.run.prompt, text=resumed_request(self.run.prompt.text))
         await self._with.transcript.add(self._with.transcript.user(prompt, self._with.transcript.new_id()))
+        failpoints.TURN_RESUMED()
         return self._opening(crew, past, session.summary_message_id, prompt)
 
     # The conversation

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core.agents import Agents
 from txcrush.core.events import EventLog, Frame
 from txcrush.core.file_records import FileHistory, FileTracker
@@ -135,7 +136,9 @@ class Workspace:
         self.sessions.get(session_id)
         await self.runs.empty(session_id)
         await self._subagents.empty(session_id)
+        failpoints.SESSION_EMPTIED()
         await self.sessions.delete(session_id)
+        failpoints.SESSION_DELETED()
         self.permissions.forget(session_id)
 
     async def close(self) -> None:
@@ -154,6 +157,7 @@ class Workspace:
         shell_commands = Deferred.fromCoroutine(self.shell_commands.close())
         try:
             await self.runs.stop()
+            failpoints.STOP_PARKED()
             await self._kit.close()
         finally:
             await shell_commands
@@ -161,6 +165,7 @@ class Workspace:
     async def _close_store(self) -> None:
         self.transcript.flush()
         await self.events.when_drained()
+        failpoints.STOP_FLUSHED()
         self.events.end()
         await self.store.close()
 

@@ -4,10 +4,12 @@ Each runs in one transaction together with its `user_version`: interrupted anywh
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Sequence
 from importlib import resources
 
+from txcrush import failpoints
 from txcrush.model.errors import StorageFailed
 
 
@@ -77,13 +79,29 @@ def _back_up(connection: sqlite3.Connection, target: str) -> None:
         connection.backup(copy)
     finally:
         copy.close()
+    failpoints.MIGRATION_COPIED()
     os.replace(partial, target)
+    failpoints.MIGRATION_BACKED_UP()
 
 
 def _run(connection: sqlite3.Connection, number: int, script: str) -> None:
     try:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version = {number};\nCOMMIT;")
-    except sqlite3.Error:
+        for statement in ("BEGIN IMMEDIATE", *statements(script), f"PRAGMA user_version = {number}", "COMMIT"):
+            failpoints.MIGRATION_STATEMENT()
+            connection.execute(statement)
+        failpoints.MIGRATION_DONE()
+    except (sqlite3.Error, OSError):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script, each with the comments before it."""
+    found, begun = [], ""
+    for piece in re.split(r"(?<=;)", script):
+        begun += piece
+        if sqlite3.complete_statement(begun):
+            found.append(begun.strip())
+            begun = ""
+    return found if not begun.strip() else [*found, begun.strip()]
