@@ -8,7 +8,6 @@ nothing here looks at the environment. `docs/design/durability.md` has the point
 import errno
 import os
 import signal
-import sys
 from collections.abc import Callable
 
 ALL = "*"
@@ -42,6 +41,11 @@ class Failpoint:
 def points() -> tuple[str, ...]:
     """The names of all points, in the order of their declaration."""
     return tuple(_POINTS)
+
+
+def can_refuse(name: str) -> bool:
+    """Whether the point's place can fail, so that `error` means something there."""
+    return _POINTS[name].error is not None
 
 
 def disarm() -> None:
@@ -90,7 +94,8 @@ class _Trap:
     def __call__(self, point: Failpoint) -> None:
         self._passed += 1
         if self._passed == self._nth or (self._passed > self._nth and self._action == "trace"):
-            print(f"failpoint {point.name} {self._passed} {self._action}", file=sys.__stderr__, flush=True)
+            line = f"failpoint {point.name} {self._passed} {self._action}\n"
+            os.write(2, line.encode())  # in one piece, whatever other threads write
             self._spring(point)
 
     def _spring(self, point: Failpoint) -> None:

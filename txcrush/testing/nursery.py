@@ -14,6 +14,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Grown:
 
     def when_gone(self) -> Deferred[int]:
         """Fires with the status once it has ended: below zero is the signal that ended it."""
-        watcher: Deferred[int] = Deferred(lambda watcher: self._watchers.remove(watcher))
+        watcher: Deferred[int] = Deferred(self._forget)
         if self.status is not None:
             watcher.callback(self.status)
         else:
@@ -47,14 +48,17 @@ class Grown:
 
     def signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
-        if self.status is None:
-            os.kill(self.pid, number)
+        with suppress(ProcessLookupError):  # it may have ended, and we be told of it later
+            if self.status is None:
+                os.kill(self.pid, number)
 
     def gone(self, status: int) -> None:
         self.status = status
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            watcher.callback(status)
+        while self._watchers:
+            self._watchers.pop(0).callback(status)
+
+    def _forget(self, watcher: Deferred[int]) -> None:
+        self._watchers.remove(watcher)
 
 
 class Nursery(ProcessProtocol):
