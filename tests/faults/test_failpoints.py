@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
@@ -16,8 +17,8 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from txcrush import failpoints
 from txcrush.testing.acts import ACTS, Act
 from txcrush.testing.crashes import Crash, crash, passed
-from txcrush.testing.full_form import FULL
 from txcrush.testing.nursery import Nursery
+from txcrush.testing.scale import FULL
 
 AT_A_TIME = 4
 MOST_TIMES = 500
