@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from txcrush.adapters.sqlite import migrate
 from txcrush.core.instructions import resumed_request
+from txcrush.testing import crush_database
 from txcrush.testing.played_model import FULL, begins, calls, more, says
 from txcrush.testing.stage import Stage
 
@@ -172,11 +173,19 @@ async def upgrading(stage: Stage) -> None:
     await stage.begin()
 
 
+async def importing(stage: Stage) -> None:
+    """A start where Crush has left its database."""
+    stage.database.parent.mkdir()
+    crush_database.write(stage.database.parent / "crush.db")
+    await stage.begin()
+
+
 ACTS: tuple[Act, ...] = (
     commanding,
     permitting,
     questioning,
     upgrading,
+    importing,
     answering,
     queueing,
     sending,

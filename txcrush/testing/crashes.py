@@ -2,15 +2,14 @@
 user or a provider would find wrong is told."""
 
 import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.python.failure import Failure
 
+from txcrush.testing import scratch
 from txcrush.testing.acts import Act
 from txcrush.testing.aftermath import Snapshot, violations
 from txcrush.testing.nursery import Nursery
@@ -56,7 +55,7 @@ async def crash(reactor: Any, nursery: Nursery, act: Act, failpoint: str) -> Cra
 
 
 def _stage(reactor: Any, nursery: Nursery) -> Stage:
-    return Stage(reactor, nursery, Path(tempfile.mkdtemp(prefix="tx", dir="/tmp")))
+    return Stage(reactor, nursery, scratch.directory())
 
 
 async def _clear(stage: Stage) -> None:

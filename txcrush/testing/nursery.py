@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessTerminated
@@ -73,11 +73,12 @@ class Nursery(ProcessProtocol):
         self._ended: Deferred[None] = Deferred()
 
     @classmethod
-    def start(cls, reactor: IReactorProcess) -> "Nursery":
+    def start(cls, reactor: IReactorProcess, environ: Mapping[str, str] | None = None) -> "Nursery":
+        """`environ` is added to the variables of the process that forks."""
         nursery = cls()
-        code = f"from {__name__} import main; main()"
-        reactor.spawnProcess(  # type: ignore[call-arg]
-            nursery, sys.executable, [sys.executable, "-c", code], env=None, childFDs={0: "w", 1: "r", 2: 2}
+        command = [sys.executable, "-c", f"from {__name__} import main; main()"]
+        cast(Any, reactor).spawnProcess(
+            nursery, command[0], command, env={**os.environ, **(environ or {})}, childFDs={0: "w", 1: "r", 2: 2}
         )
         return nursery
 

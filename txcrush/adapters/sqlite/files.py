@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from twisted.logger import Logger
 
 from txcrush import failpoints
-from txcrush.adapters.sqlite import migrate, queries
+from txcrush.adapters.sqlite import crush, migrate, queries
 from txcrush.adapters.sqlite.failures import is_busy, storage_failure
 from txcrush.adapters.sqlite.lock import DirectoryLock, prepare_directory
 from txcrush.model.storage import StoreHead
@@ -84,6 +84,7 @@ def _open_database(
     path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack
 ) -> Files:
     migrations = migrate.scripts() if settings.migrations is None else settings.migrations
+    crush.copy_beside(path)
     migrate.refuse_unknown(path, len(migrations))
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     failpoints.OPEN_CREATED()
