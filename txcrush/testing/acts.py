@@ -33,7 +33,7 @@ async def answering(stage: Stage) -> None:
     )
     held = stage.prompt("answer")
     await stage.shows("alpha ")
-    stage.model.open("at answer")
+    stage.model.go_on("at answer")
     assert (await held).status == 200
     await stage.told("session", title="A Title")
 
@@ -51,7 +51,7 @@ async def queueing(stage: Stage) -> None:
     await stage.queue("steer", when_busy="steer")
     await stage.queue("third", "r3")
     await stage.queue("fourth", "r4")
-    stage.model.open("at first")
+    stage.model.go_on("at first")
     await stage.told("run_complete", run_id="r4")
 
 
@@ -158,7 +158,7 @@ async def coming_back(stage: Stage) -> None:
     stage.session = await stage.client.session(stage.workspace)
     await _busy(stage)
     await stage.kill()
-    stage.model.open_all()
+    stage.model.go_on_everywhere()
     await stage.launch(stage.failpoint)
     await stage.enter()
     await stage.until(stage.is_idle)

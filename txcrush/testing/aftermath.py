@@ -38,7 +38,8 @@ class Snapshot(Struct, frozen=True):
                     shutil.copy(f"{database}{suffix}", folder)
             with closing(sqlite3.connect(os.path.join(folder, database.name))) as connection:
                 connection.row_factory = sqlite3.Row
-                return cls(*(_rows(connection, table) for table in _TABLES), _health(connection))
+                sessions, messages, runs, ends, events, desk = (_rows(connection, table) for table in _TABLES)
+                return cls(sessions, messages, runs, ends, events, desk, _health(connection))
 
     def end_of(self, run_id: str) -> Row | None:
         return next((end for end in self.ends if end["run_id"] == run_id), None)

@@ -81,7 +81,7 @@ async def _has_fired(stage: Stage, act: Act) -> bool:
 async def _taken_up(stage: Stage) -> Crash:
     before = Snapshot.of(stage.database)
     acted_in = stage.session
-    stage.model.open_all()
+    stage.model.go_on_everywhere()
     problems: list[str] = []
     await stage.launch()
     await stage.enter()

@@ -34,17 +34,17 @@ class PlayedModel(TwoWires):
         """From now on this is what the prompt gets."""
         self.parts[prompt] = steps
 
-    def open(self, *gates: str) -> None:
+    def go_on(self, *gates: str) -> None:
         """Go on with what waits at these, and wait there no more."""
         self._opened.update(gates)
         for gate in gates:
             for go_on in self._gates.pop(gate, []):
                 go_on()
 
-    def open_all(self) -> None:
+    def go_on_everywhere(self) -> None:
         """Wait nowhere any more."""
         self._is_open = True
-        self.open(*self._gates)
+        self.go_on(*self._gates)
 
     def at(self, gate: str, go_on: Callable[[], None]) -> None:
         """Go on once the gate is open."""

@@ -1,11 +1,10 @@
 """A server that is to be killed, one client of it, and what the client was promised."""
 
 import os
-import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGTERM
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.endpoints import UNIXClientEndpoint
@@ -42,8 +41,8 @@ class Stage:
         self.seen: list[str] = []
         self.session = ""
         self.began = 0.0
-        self.model = PlayedModel.listen(reactor)
-        self.model.open("open from the start")
+        self.model = cast(PlayedModel, PlayedModel.listen(reactor))
+        self.model.go_on("open from the start")
         self.project = directory / "project"
         self.effects = directory / "effects"
         self.project.mkdir()
@@ -70,7 +69,7 @@ class Stage:
         arguments = ["--host", f"unix://{socket}", "--state-dir", str(self.directory / "state"), "--trust-projects"]
         self.began = self.reactor.seconds()
         self.grown = await self._nursery.serve(arguments, environ | {"TXCRUSH_FAILPOINT": failpoint}, self.errors)
-        self._expected: int | None = None
+        self._expected = None
         self.grown.when_gone().addCallback(self._gone)
         self.client = LiveClient(self.reactor, UNIXClientEndpoint(self.reactor, str(socket)), UNIX_ORIGIN)
         await self.until(self._answers)
@@ -208,9 +207,3 @@ class Stage:
         """What failpoints have told so far."""
         lines = self.errors.read_text().splitlines() if self.errors.exists() else []
         return [line.removeprefix("failpoint ") for line in lines if line.startswith("failpoint ")]
-
-    def tampered(self, script: str) -> None:
-        """Run SQL on the database while no server has it."""
-        connection = sqlite3.connect(self.database, isolation_level=None)
-        connection.executescript(script)
-        connection.close()
