@@ -7,6 +7,7 @@ and `gone PID STATUS` when it has ended, STATUS as of `os.waitstatus_to_exitcode
 left, and ends.
 """
 
+import importlib
 import os
 import select
 import signal
@@ -27,6 +28,16 @@ from twisted.python.failure import Failure
 from txcrush.wire.json import encode, parse_object
 
 REACTOR = "twisted.internet.reactor"
+EVERYTHING = (
+    "twisted.internet.asyncioreactor",
+    "twisted.plugins.twisted_reactors",
+    "twisted.trial.itrial",
+    "twisted.words.iwords",
+    "twisted.cred.strcred",
+    "encodings.idna",
+    "txcrush.tap",
+    "txcrush.wiring",
+)
 
 
 class Grown:
@@ -201,7 +212,6 @@ def _import_everything() -> None:
     """All that a server imports, but no reactor: each child makes its own. Klein wants one when it is imported, and
     uses it for nothing that we call."""
     sys.modules[REACTOR] = types.ModuleType(REACTOR)
-    import txcrush.tap
-    import txcrush.wiring  # noqa: F401
-
+    for name in EVERYTHING:
+        importlib.import_module(name)
     del sys.modules[REACTOR]

@@ -49,6 +49,7 @@ class Stage:
         self.effects.mkdir()
         (self.project / "crush.json").write_bytes(self.model.config())
         self._nursery = nursery
+        self._sent: list[Deferred[Answer]] = []
         self._died: OneShot[None] = OneShot()
         self._expected: int | None = None
 
@@ -135,7 +136,9 @@ class Stage:
                 self.acknowledged.append(text)
             return answer
 
-        return self.client.prompt(self.workspace, session or self.session, text, **fields).addCallback(note)
+        answer = self.client.prompt(self.workspace, session or self.session, text, **fields).addCallback(note)
+        self._sent.append(answer)
+        return answer
 
     async def queue(self, text: str, run_id: str = "", **fields: Any) -> None:
         """Post a prompt that is answered at once."""
@@ -199,8 +202,10 @@ class Stage:
         return not (await self.get("agent"))["is_busy"]
 
     async def close(self) -> None:
-        """End everything; the files stay."""
+        """End everything; the files stay. What was asked of a dead server has no answer, and that is no news."""
         await self.kill()
+        for answer in self._sent:
+            answer.addErrback(lambda _: None)
         await self.model.stop()
 
     def fired(self) -> list[str]:
