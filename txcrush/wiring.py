@@ -159,7 +159,8 @@ class _Edges:
         self._settings = settings
         self._environ = environ
         self.clock = WallClock(reactor)
-        self.files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
+        self._own = OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ)
+        self.files = DiskProjectFiles(reactor, self._own, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
         self._providers = ProviderBuilder(
             reactor,
@@ -200,6 +201,7 @@ class _Edges:
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            redact=logs.secrets.redact,
         )
 
     def _of_tools(self) -> ToolEdges:
@@ -213,7 +215,7 @@ class _Edges:
             in_thread=self.in_thread,
             new_id=_new_id,
             environ=self._environ,
-            own=OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=self._environ),
+            own=self._own,
             redact=logs.secrets.redact,
         )
 

@@ -17,7 +17,6 @@ from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
-from txcrush.core.provider_keys import withheld
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
@@ -66,7 +65,7 @@ class Assembly:
         clock, new_id = edges.clock, edges.new_id
         seq = store.head().seq + SEQ_GAP
         self._events = EventLog(store, edges.encode_event, edges.frame, clock, seq, encode_apart=edges.encode_apart)
-        self._book = DeskBook(store, self._events, clock, new_id)
+        self._book = DeskBook(store, self._events, clock, new_id, edges.redact)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
             lambda: settings.config.options.disabled_skills,
@@ -134,6 +133,7 @@ class Assembly:
             file_history=FileHistory(self._events, edges.clock, edges.new_id),
             subagents=subagents,
             facts=edges.facts,
+            withheld=self._settings.withheld,
         )
 
     def _equipment(self, sessions: Sessions) -> Equipment:
@@ -162,7 +162,7 @@ class Assembly:
             path=self._request.path,
             scope=edges.new_id(),
             env=pairs(self._request.env),
-            withheld=lambda: withheld(settings.config),
+            withheld=settings.withheld,
             when_idle=self._when_idle,
         )
 

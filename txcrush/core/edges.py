@@ -29,7 +29,7 @@ class Edges(Struct, frozen=True):
 
     `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
     `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own;
-    `encode_apart` encodes a big event in a thread.
+    `encode_apart` encodes a big event in a thread; `redact` takes known secrets out of a text.
     """
 
     open_store: OpenStore
@@ -51,3 +51,4 @@ class Edges(Struct, frozen=True):
     graces: tuple[float, float]
     unanswered: Unanswered = Unanswered()
     encode_apart: EncodeApart | None = None
+    redact: Callable[[str], str] = str
