@@ -24,7 +24,7 @@ from txcrush.testing.scale import FULL
 from txcrush.testing.stage import Stage
 
 KILLS = 500 if FULL else 10
-OUTAGES = 100 if FULL else 5
+OUTAGES = 100 if FULL else 3
 PROMPTS = 12
 """A round sends so many, one right after the other, to as many sessions as there are below."""
 

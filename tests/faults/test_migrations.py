@@ -95,7 +95,8 @@ LEFT = {
 
 
 LAST = f"version {len(migrate.scripts()) - 1}"
-WAYS = [(left, action) for left in LEFT for action in ("kill", "error") if FULL or action == "kill" or left == LAST]
+EVERY_WAY = [(left, action) for left in LEFT for action in ("kill", "error")]
+WAYS = EVERY_WAY if FULL else [("nothing", "kill"), (LAST, "kill"), (LAST, "error"), ("crush under our name", "kill")]
 
 
 def schema(connection: sqlite3.Connection) -> set[str]:
