@@ -22,7 +22,7 @@ from txcrush.core.sessions import session_event
 from txcrush.core.summary_message import SummaryMessage, is_nearly_full
 from txcrush.core.toolbox import Done, Place, Toolbox
 from txcrush.core.transcript import Addition
-from txcrush.model.errors import CrushError, Failed, ProviderError, SessionNotFound
+from txcrush.model.errors import CrushError, Failed, ProviderError, SessionNotFound, StorageFailed
 from txcrush.model.events import Event
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message, ToolCall, ToolResult
@@ -71,6 +71,8 @@ class Turn:
         self._live: LiveMessage | None = None
         self._said = bool(run.record.user_message_id)
         self._results: dict[str, ToolResult] = {}
+        self._unkept: dict[str, ToolResult] = {}
+        self._has_begun = False
         self._finish = Finish(FinishReason.UNKNOWN, 0)
         self._accounted = False
         self._signatures: list[bytes] = []
@@ -151,7 +153,14 @@ class Turn:
         self._results.clear()
         live, addition = self._with.transcript.assistant(self.session_id, brain.model.id, brain.config.id, begun)
         self._live = live
-        await self._with.transcript.add(addition)
+        try:
+            await self._with.transcript.add(addition)
+        except StorageFailed:  # there is no such message; the end of a turn that had begun makes one of its own
+            live.discard()
+            self._retire_live()
+            self._live = None
+            raise
+        self._has_begun = True
         failpoints.TURN_BEGUN()
         return live
 
@@ -190,7 +199,11 @@ class Turn:
     async def _keep(self, result: ToolResult) -> None:
         addition = await self._with.transcript.prepared_result(self.session_id, result)
         self._results[result.tool_call_id] = result
-        await self._with.transcript.add(addition)
+        try:
+            await self._with.transcript.add(addition)
+        except StorageFailed:
+            self._unkept[result.tool_call_id] = self._results.pop(result.tool_call_id)
+            raise
         failpoints.TOOL_KEPT()
 
     async def _end_step(self) -> None:
@@ -314,13 +327,14 @@ class Turn:
 
     def failed(self, error: Exception) -> Closing:
         """Close what is open; an error before the model was asked leaves no assistant message (R-ERR-03)."""
-        if self._live is None or not self._with.sessions.exists(self.session_id):
+        if not (self._live or self._has_begun) or not self._with.sessions.exists(self.session_id):
             return self._abandoned()
+        missing = self._unbegun()
         title, details = describe(error)
         if self._summary is not None:  # the answer itself went well
             return self._closed(self._finish, [self._summary.failed(details)])
         finish = Finish(FinishReason.ERROR, int(self._with.clock.seconds()), title, details)
-        return self._closed(finish, self._open_calls_answered(FAILED_TOOL))
+        return self._closed(finish, [*missing, *self._open_calls_answered(FAILED_TOOL)])
 
     def _abandoned(self) -> Closing:
         """There is nothing to close, or nowhere to write it."""
@@ -349,7 +363,9 @@ class Turn:
         names = {call.id: call.name for call in self._live.calls}
         missing = [call_id for call_id in self._live.close() if call_id not in self._results]
         self._mend_inputs(self._live)
-        results = (ToolResult(call_id, names[call_id], text, is_error=True) for call_id in missing)
+        results = (
+            self._unkept.get(call_id) or ToolResult(call_id, names[call_id], text, is_error=True) for call_id in missing
+        )
         return [self._with.transcript.result(self.session_id, result) for result in results]
 
     def _closed(self, finish: Finish, additions: Sequence[Addition] = ()) -> Closing:
