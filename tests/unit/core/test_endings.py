@@ -54,8 +54,7 @@ class Refused(EndingsCase):
     def test_promise_86_a_prompt_whose_answer_never_began_stands_alone(self) -> None:
         self.talk.store.hold()
         run = self.talk.prompt("hi", "r1")
-        self.talk.store.release(1)
-        self.talk.store.release(1)
+        self.talk.store.release(3)
         self.talk.store.fail_next(FULL)
         self.talk.store.release()
         self.assertEqual(now(run.when_ended()).outcome, Outcome.FAILED)
