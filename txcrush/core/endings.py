@@ -15,11 +15,11 @@ from twisted.python.failure import Failure
 
 from txcrush import failpoints
 from txcrush.core import run_events
+from txcrush.core.closing import Closing
 from txcrush.core.events import EventLog
 from txcrush.core.observers import within
 from txcrush.core.run import Cancellation, Run
 from txcrush.core.sessions import Sessions
-from txcrush.core.turn import Closing
 from txcrush.model.errors import CrushError, StorageFailed
 from txcrush.model.events import Event
 from txcrush.model.runs import Outcome, RunEnd

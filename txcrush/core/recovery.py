@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from txcrush import failpoints
 from txcrush.core import run_events
+from txcrush.core.closing import CANCELLED_TOOL
 from txcrush.core.events import EventLog
 from txcrush.core.live_message import message_event
 from txcrush.core.run import BY_STOP, Run
 from txcrush.core.sessions import Sessions
 from txcrush.core.transcript import STOP
-from txcrush.core.turn import CANCELLED_TOOL
 from txcrush.model.events import Change, Event
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message, Part, Reasoning, Role, ToolCall, ToolResult

@@ -15,11 +15,11 @@ from twisted.python.failure import Failure
 
 from txcrush import failpoints
 from txcrush.core import queue
+from txcrush.core.closing import Closing
 from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
 from txcrush.core.observers import OneShot
 from txcrush.core.queue import Decision, HandOff, Holder, Reservation, Slot
 from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
-from txcrush.core.turn import Closing
 from txcrush.model.errors import (
     CrushError,
     PromptEmpty,
@@ -190,10 +190,10 @@ class Runs:
         """Whether any run is accepted, queued or active, or something else holds a session."""
         return bool(self._live) or self.any_busy
 
-    def cancellation(self, session_id: SessionId) -> Cancellation | None:
-        """Why the session's active run is being cancelled; None where none is."""
+    def active(self, session_id: SessionId) -> Run | None:
+        """The session's active run."""
         slot = self._slots.get(session_id)
-        return slot.active.cancellation if slot is not None and isinstance(slot.active, Run) else None
+        return slot.active if slot is not None and isinstance(slot.active, Run) else None
 
     def queued(self, session_id: SessionId) -> list[str]:
         """The queued prompts' texts, in order."""

@@ -10,13 +10,13 @@ from twisted.python.failure import Failure
 
 from txcrush import failpoints
 from txcrush.core.agents import Brain
+from txcrush.core.closing import describe
 from txcrush.core.equipment import Equipment
 from txcrush.core.observers import OneShot
 from txcrush.core.run import Cancellation
 from txcrush.core.runs import Runs
 from txcrush.core.summary_message import NOTHING, SummaryMessage
 from txcrush.core.transcript import Addition
-from txcrush.core.turn import describe
 from txcrush.model.errors import CrushError, Failed, SessionNotFound
 from txcrush.model.ids import SessionId
 from txcrush.model.providers import ModelReply

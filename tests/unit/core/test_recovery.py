@@ -2,8 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.core.closing import CANCELLED_TOOL
 from txcrush.core.run import BY_STOP
-from txcrush.core.turn import CANCELLED_TOOL
 from txcrush.model.messages import Reasoning
 from txcrush.model.providers import Usage, UserTurn
 from txcrush.model.runs import Outcome

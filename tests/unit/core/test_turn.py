@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.core.turn import CANCELLED_TOOL, FAILED_TOOL
+from txcrush.core.closing import CANCELLED_TOOL, FAILED_TOOL
 from txcrush.model.errors import Failed, ProviderError
 from txcrush.model.messages import FinishReason, Message, Reasoning
 from txcrush.model.providers import AssistantTurn, CallResult, ResultsTurn, UserTurn
@@ -273,8 +273,8 @@ class Failing(TurnCase):
         self.provider.add(Call("c1", "look"))
         self.provider.add(Call("c2", "look"))
         self.talk.prompt("hi")
-        self.tool.answer("c1")
         before = self.talk.workspace.sessions.get(self.talk.session_id).cost
+        self.tool.answer("c1")
         self.tool.fail("c2", Failed("broken"))
         (stored,) = now(self.talk.store.sessions())
         self.assertGreater(stored.cost, before)
