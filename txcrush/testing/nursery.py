@@ -134,6 +134,14 @@ def main() -> None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     nest = _Nest([woken, wake])
+    try:
+        _tend(nest, woken)
+    finally:
+        nest.end()
+
+
+def _tend(nest: "_Nest", woken: int) -> None:
+    """Do what the parent says, until it has gone."""
     waiting = b""
     while True:
         ready, _, _ = select.select([0, woken], [], [])
@@ -143,11 +151,10 @@ def main() -> None:
         if 0 in ready:
             data = os.read(0, 1 << 16)
             if not data:
-                break
+                return
             *lines, waiting = (waiting + data).split(b"\n")
             for line in lines:
                 nest.bear(parse_object(line.decode()))
-    nest.end()
 
 
 class _Nest:
