@@ -286,6 +286,7 @@ def build_server(
         file_names=edges.file_names,
         skill_files=edges.skill_files,
         page=PageRoutes(PAGE_FOLDER, edges.in_thread),
+        page_url=lambda: server.listening.open_page_url,
         replaceable=settings.replaceable,
     )
     resource = build_app(families, edges.in_thread).resource()
@@ -311,7 +312,8 @@ def build_server(
         reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
         return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
 
-    return Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
+    server = Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
+    return server
 
 
 def route_families(
@@ -322,6 +324,7 @@ def route_families(
     file_names: FindFileNames,
     skill_files: SkillFiles,
     page: PageRoutes,
+    page_url: Callable[[], str] = str,
     replaceable: bool = False,
 ) -> list[object]:
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
@@ -329,7 +332,7 @@ def route_families(
     callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
-        AuthRoutes(),
+        AuthRoutes(page_url),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces),
         PromptRoutes(workspaces, clock, generations),

@@ -188,6 +188,7 @@ class HttpHarness(Harness):
         **more: Any,
     ) -> None:
         super().__init__(steps, **more)
+        self.page_at = ""
         families = route_families(
             self.workspaces,
             self.clock,
@@ -195,6 +196,7 @@ class HttpHarness(Harness):
             file_names=named_files,
             skill_files=self.skill_files,
             page=PageRoutes(PAGE_FOLDER, in_thread),
+            page_url=lambda: self.page_at,
             replaceable=replaceable,
         )
         self.app: Klein = build_app(families, in_thread)
