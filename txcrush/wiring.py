@@ -21,8 +21,9 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 from zope.interface import implementer
 
+import twisted
 from txcrush import __version__
-from txcrush.adapters import logs
+from txcrush.adapters import logs, vitals
 from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
@@ -40,6 +41,8 @@ from txcrush.adapters.web import WebClient
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
+from txcrush.core.observations import Observations
+from txcrush.core.observatory import Observatory, WatchedOpener
 from txcrush.core.observers import OneShot
 from txcrush.core.opening import Opener
 from txcrush.core.workspaces import Workspaces
@@ -50,6 +53,7 @@ from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
 from txcrush.http.generations import Generations
 from txcrush.http.listening import Listening, listen
+from txcrush.http.metrics import MetricsRoutes
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
 from txcrush.http.prompts import PromptRoutes
@@ -94,10 +98,12 @@ class Server(Service):
     def __init__(
         self,
         workspaces: Workspaces,
+        observatory: Observatory,
         begin_listening: Callable[[], Deferred[Listening]],
         close: Callable[[], Deferred[Any]],
     ) -> None:
         self._workspaces = workspaces
+        self._observatory = observatory
         self._begin_listening = begin_listening
         self._close = close
         self._listening: Listening | None = None
@@ -136,6 +142,7 @@ class Server(Service):
         logs.secrets.add(self._listening.token or "")
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
+        self._observatory.start()
         self._started.fire(None)
 
     async def _stop(self) -> None:
@@ -144,6 +151,7 @@ class Server(Service):
         await self._workspaces.stop()
         if self._listening is not None:
             await self._listening.close_connections()
+        self._observatory.stop()
         await self._close()
 
     def _why(self) -> Exception:
@@ -159,6 +167,7 @@ class _Edges:
         self._settings = settings
         self._environ = environ
         self.clock = WallClock(reactor)
+        self.observations = Observations()
         self.files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
         self._providers = ProviderBuilder(
@@ -179,7 +188,13 @@ class _Edges:
         """What the core needs of them."""
         settings, in_thread = self._settings, self.in_thread
         return Edges(
-            open_store=OpenSqliteStore(self._reactor, self.clock.seconds, _new_id, _open_settings(self._environ)),
+            open_store=OpenSqliteStore(
+                self._reactor,
+                self.clock.seconds,
+                _new_id,
+                _open_settings(self._environ),
+                databases=self.observations.databases,
+            ),
             config_files=JsonConfigFiles(
                 self._reactor, _config_settings(settings, self._environ), self._providers.list_models
             ),
@@ -200,6 +215,7 @@ class _Edges:
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            observations=self.observations,
         )
 
     def _of_tools(self) -> ToolEdges:
@@ -229,16 +245,26 @@ def build_server(
     """Construct everything. `stop` is called when the server wants the process to end."""
     edges = _Edges(reactor, settings, environ)
     workspaces = Workspaces(
-        Opener(edges.of_workspaces()),
+        WatchedOpener(Opener(edges.of_workspaces()), edges.observations, edges.clock),
         lambda path: edges.in_thread(paths.realpath, path),
         edges.clock,
         _new_id,
         idle_exit_s=settings.idle_exit_s,
         stop=stop,
     )
+    observatory = Observatory(
+        edges.observations,
+        workspaces,
+        vitals.in_thread(edges.in_thread),
+        edges.clock,
+        reactor,
+        state_dir=settings.state_dir or default_state_dir(environ),
+        build=_build(),
+    )
     families = route_families(
         workspaces,
         edges.clock,
+        observatory,
         project_files=edges.files,
         skill_files=edges.skill_files,
         replaceable=settings.replaceable,
@@ -250,12 +276,13 @@ def build_server(
             listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
         )
 
-    return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
+    return Server(workspaces, observatory, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
 
 
 def route_families(
     workspaces: Workspaces,
     clock: Clock,
+    observatory: Observatory,
     *,
     project_files: ProjectFiles,
     skill_files: SkillFiles,
@@ -266,9 +293,10 @@ def route_families(
     callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
+        MetricsRoutes(observatory),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces),
-        PromptRoutes(workspaces, clock, generations),
+        PromptRoutes(workspaces, clock, generations, callers),
         AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock, callers),
         PermissionRoutes(workspaces, callers),
@@ -281,6 +309,17 @@ def route_families(
 
 def _new_id() -> str:
     return str(uuid.uuid4())
+
+
+def _build() -> dict[str, str]:
+    """What the program is, for whoever watches many of them."""
+    system = f"{platform.system().lower()}/{platform.machine().lower()}"
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "twisted": twisted.__version__,
+        "platform": system,
+    }
 
 
 def _shell_folder(settings: ServerSettings, environ: Mapping[str, str]) -> str:

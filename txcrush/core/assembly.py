@@ -13,6 +13,7 @@ from txcrush.core.equipment import Equipment
 from txcrush.core.events import EventLog
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
+from txcrush.core.measured_provider import measured
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
@@ -20,6 +21,7 @@ from txcrush.core.provider_keys import withheld
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
+from txcrush.core.run_log import RunLog
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
@@ -65,12 +67,14 @@ class Assembly:
         clock, new_id = edges.clock, edges.new_id
         seq = store.head().seq + SEQ_GAP
         self._events = EventLog(store, edges.encode_event, edges.frame, clock, seq, encode_apart=edges.encode_apart)
+        self._events.figures = edges.observations.streams
         self._book = DeskBook(store, self._events, clock, new_id)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
             lambda: settings.config.options.disabled_skills,
         )
-        self._agents = Agents(lambda: settings.config, edges.build_provider, self._facts, _mcp_ready)
+        build = measured(edges.build_provider, edges.observations.providers, clock)
+        self._agents = Agents(lambda: settings.config, build, self._facts, _mcp_ready)
 
     async def workspace(self) -> Workspace:
         """Put away what the last server left, and build on what is stored. Raises `StorageFailed`."""
@@ -165,7 +169,8 @@ class Assembly:
         )
 
     def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:
-        return Toolbox(tools, self._edges.parse_object, self._edges.repair_object)
+        edges = self._edges
+        return Toolbox(tools, edges.parse_object, edges.repair_object, edges.observations.tools)
 
     async def _policies(self, sessions: Sessions) -> Policies:
         def parent_of(session_id: SessionId) -> SessionId:
@@ -191,7 +196,8 @@ class Assembly:
         edges = self._edges
         endings = Endings(self._events, equipment.sessions, edges.clock)
         position = self._store.head().position
-        runs = Runs(self._store, endings, new_turn, edges.clock, edges.new_id, position, self._when_idle)
+        run_log = RunLog(edges.clock, edges.observations.runs)
+        runs = Runs(self._store, endings, new_turn, edges.clock, edges.new_id, position, self._when_idle, run_log)
         return runs
 
     async def _facts(self) -> Facts:

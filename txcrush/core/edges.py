@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from txcrush.core.events import EncodeApart
 from txcrush.core.instructions import Facts
+from txcrush.core.observations import Observations
 from txcrush.core.permissions import DirectoryOf
 from txcrush.core.toolbox import ParseObject, RepairObject
 from txcrush.core.workbench import MakeKit
@@ -29,7 +30,7 @@ class Edges(Struct, frozen=True):
 
     `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
     `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own;
-    `encode_apart` encodes a big event in a thread.
+    `encode_apart` encodes a big event in a thread; `observations` count what is done.
     """
 
     open_store: OpenStore
@@ -51,3 +52,4 @@ class Edges(Struct, frozen=True):
     graces: tuple[float, float]
     unanswered: Unanswered = Unanswered()
     encode_apart: EncodeApart | None = None
+    observations: Observations = field(default_factory=Observations)

@@ -66,6 +66,7 @@ def judged(run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, Ru
         closing = last_words(lambda: turn.cancelled(cancellation))
         return closing, cancelled(cancellation, closing)
     if error is not None:
+        run.account.error_code = error.code if isinstance(error, CrushError) else type(error).__name__
         _log_failed(run, error)
         closing = last_words(lambda: turn.failed(error))
         return closing, failed(error, closing)

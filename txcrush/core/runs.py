@@ -18,6 +18,7 @@ from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
 from txcrush.core.observers import OneShot
 from txcrush.core.queue import Decision, HandOff, Holder, Reservation, Slot
 from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
+from txcrush.core.run_log import RunLog
 from txcrush.core.turn import Closing
 from txcrush.model.errors import (
     CrushError,
@@ -52,6 +53,7 @@ class Runs:
         new_id: NewId,
         position: int,
         when_idle: Callable[[], None],
+        run_log: RunLog | None = None,
     ) -> None:
         self._store = store
         self._endings = endings
@@ -60,6 +62,7 @@ class Runs:
         self._new_id = new_id
         self._position = position
         self._when_idle = when_idle
+        self._run_log = run_log or RunLog(clock)
         self._slots: dict[SessionId, Slot[Run]] = {}
         self._live: dict[RunId, Run] = {}
         self._tasks: set[Deferred[None]] = set()
@@ -68,8 +71,9 @@ class Runs:
 
     # Accepting
 
-    def accept(self, prompt: Prompt) -> Run:
-        """Take the prompt; the run of its run id where there is one already. Nothing is awaited here.
+    def accept(self, prompt: Prompt, client_id: str = "") -> Run:
+        """Take the prompt; the run of its run id where there is one already. Nothing is awaited here. `client_id` is the
+        client's that sent it, as far as that is known: for the log.
 
         Raises `PromptEmpty`, `SessionIdMissing`, `WorkspaceClosing`, `RunIdReused` or `SessionBusy`.
         """
@@ -85,9 +89,9 @@ class Runs:
         slot = self._slot(prompt.session_id)
         if prompt.when_busy == WhenBusy.REJECT and not slot.is_idle:
             raise SessionBusy
-        return self._register(prompt, slot)
+        return self._register(prompt, slot, client_id)
 
-    def _register(self, prompt: Prompt, slot: Slot[Run]) -> Run:
+    def _register(self, prompt: Prompt, slot: Slot[Run], client_id: str) -> Run:
         self._position += 1
         record = RunRecord(
             id=prompt.run_id or prompt.key or RunId(self._new_id()),
@@ -97,6 +101,7 @@ class Runs:
             accepted_at=int(self._clock.seconds()),
         )
         run = Run(record)
+        self._run_log.accepted(run, client_id)
         self._live[run.id] = run
         self._spawn(self._dispatch(run, slot, Reservation(slot)))
         return run
@@ -259,6 +264,7 @@ class Runs:
         run: Run | None = first
         while run is not None:
             turn = self._new_turn(run, lambda: self._drain(slot))
+            self._run_log.began(run)
             error = await run.work(turn.take())
             closing, end = judged(run, turn, error)
             run = await self._end(slot, run, turn, closing, end)
@@ -316,6 +322,7 @@ class Runs:
     def _finish(self, runs: Sequence[Run], end: RunEnd) -> None:
         for run in runs:
             self._forget(run)
+            self._run_log.ended(run, end)
             run.finish(end)
 
     # Bookkeeping

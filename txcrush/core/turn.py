@@ -201,6 +201,7 @@ class Turn:
             used = usage.estimated(asked, live.snapshot())
         else:
             price = usage.cost(used, brain.model, flat_rate=brain.config.flat_rate)
+        self.run.account.step(brain.config.id, brain.model.id, used.input + used.cache_read, used.output, price)
         if sessions.exists(self.session_id):
             session = sessions.get(self.session_id)
             gauges = usage.gauges(session, used)

@@ -17,6 +17,7 @@ from twisted.web.http import datetimeToString
 from zope.interface import implementer
 
 from txcrush.core.events import Frame
+from txcrush.core.observations import StreamFigures
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.callers import Callers
 from txcrush.http.client_ids import query_client_id
@@ -59,7 +60,7 @@ class EventRoutes:
         if call.request.method == b"HEAD":
             _write_head(call.request)
             return
-        reader = Reader(call.request, self._clock)
+        reader = Reader(call.request, self._clock, workspace.events.figures)
         workspace.events.subscribe(reader)
         workspace.claims.attach(client_id)
         try:
@@ -77,7 +78,8 @@ class EventRoutes:
 class Reader:
     """One open stream; a `Subscriber` of the event log."""
 
-    def __init__(self, request: Any, clock: Clock) -> None:
+    def __init__(self, request: Any, clock: Clock, figures: StreamFigures) -> None:
+        self._figures = figures
         self._request = request
         self._clock = clock
         self._sender = Sender(request.channel.transport)
@@ -126,11 +128,16 @@ class Reader:
 
     # The queue
 
+    @property
+    def queued_bytes(self) -> int:
+        return self._queued_bytes
+
     def _enqueue(self, frame: Frame) -> None:
         """Queue the frame in its order; it takes the place of nothing but an older state of the same message."""
         older = self._queue.pop(frame.key, None) if frame.key else None
         if older is not None:
             self._queued_bytes -= len(older.data)
+            self._figures.coalesced.add()
         self._queue[frame.key if frame.replaceable else frame.seq] = frame
         self._queued_bytes += len(frame.data)
         if (self._queued_bytes > HARD_BYTES and len(self._queue) > 1) or len(self._queue) > HARD_FRAMES:
@@ -153,6 +160,7 @@ class Reader:
 
     def _give_up(self) -> None:
         self._stop_overflow()
+        self._figures.given_up.add()
         log.info("a reader of the event stream is too slow: ended, it can resume")
         self._take_all()
         self._finish()

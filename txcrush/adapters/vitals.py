@@ -1,0 +1,57 @@
+"""The process as the operating system sees it: memory, files, descendants, disks. Everything here blocks."""
+
+import os
+import resource
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import psutil
+from twisted.internet.defer import Deferred
+
+from txcrush.model.vitals import Disk, Vitals
+from txcrush.ports import InThread
+
+
+def take_vitals(directories: Sequence[str]) -> Vitals:
+    """How the process and the disks of these directories are; what the system does not tell is 0 or left out."""
+    process = psutil.Process()
+    return Vitals(
+        resident_bytes=_told(lambda: process.memory_info().rss),
+        open_files=_told(process.num_fds),
+        file_limit=max(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+        processes=_told(lambda: len(process.children(recursive=True))),
+        disks=tuple(_disks(directories)),
+    )
+
+
+def in_thread(call: InThread) -> Callable[[Sequence[str]], Deferred[Vitals]]:
+    """The same, from a thread of the pool."""
+    return lambda directories: call(take_vitals, directories)
+
+
+def _told(ask: Callable[[], Any]) -> int:
+    try:
+        return int(ask())
+    except (psutil.Error, OSError):
+        return 0
+
+
+def _disks(directories: Sequence[str]) -> Iterator[Disk]:
+    """Each file system once, under the first directory that lies on it; one that is not made yet lies on its parent."""
+    seen: set[int] = set()
+    for directory in directories:
+        path = _existing(directory)
+        try:
+            device, status = os.stat(path).st_dev, os.statvfs(path)
+        except OSError:
+            continue
+        if device not in seen and status.f_blocks:
+            seen.add(device)
+            yield Disk(directory, status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+
+
+def _existing(path: str) -> str:
+    path = os.path.abspath(path)
+    while not os.path.exists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    return path

@@ -1,0 +1,30 @@
+"""What one run has used so far."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Account:
+    """A run's own figures, for its line in the log; nothing else depends on them.
+
+    Times are Unix seconds, 0 where it has not come to that. `error_code` names the error that stopped it.
+    """
+
+    client_id: str = ""
+    provider: str = ""
+    model: str = ""
+    error_code: str = ""
+    accepted_s: float = 0.0
+    began_s: float = 0.0
+    steps: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+    def step(self, provider: str, model: str, input_tokens: int, output_tokens: int, cost: float) -> None:
+        """Add one answer of a model."""
+        self.provider, self.model = provider, model
+        self.steps += 1
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        self.cost += cost
