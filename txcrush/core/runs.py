@@ -72,8 +72,8 @@ class Runs:
     # Accepting
 
     def accept(self, prompt: Prompt, client_id: str = "") -> Run:
-        """Take the prompt; the run of its run id where there is one already. Nothing is awaited here. `client_id` is the
-        client's that sent it, as far as that is known: for the log.
+        """Take the prompt; the run of its run id where there is one already. Nothing is awaited here. `client_id` is of
+        the client that sent it, as far as that is known: for the log.
 
         Raises `PromptEmpty`, `SessionIdMissing`, `WorkspaceClosing`, `RunIdReused` or `SessionBusy`.
         """

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
@@ -111,9 +112,9 @@ class Writer:
         return group
 
     def _report(self, deferreds: "list[Deferred[Any]]", results: list[Any], seconds: float) -> None:
-        self._call_from_thread(self._settle, list(zip(deferreds, results, strict=True)), seconds)
+        self._call_from_thread(partial(self._settle, seconds), list(zip(deferreds, results, strict=True)))
 
-    def _settle(self, waiting: "list[tuple[Deferred[Any], Any]]", seconds: float) -> None:
+    def _settle(self, seconds: float, waiting: "list[tuple[Deferred[Any], Any]]") -> None:
         self.unsettled -= len(waiting)
         failed = [str(result) for _, result in waiting if isinstance(result, Exception)]
         self._figures.settled(len(waiting), seconds, failed[-1] if failed else "")
