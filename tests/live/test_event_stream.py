@@ -136,7 +136,7 @@ async def test_the_order_is_the_finish_then_agent_finished_then_run_complete(rig
 
 
 @bounded
-async def test_p32_when_agent_finished_is_seen_the_session_is_free(rig: Rig) -> None:
+async def test_when_agent_finished_is_seen_the_session_is_free(rig: Rig) -> None:
     stream = await rig.client.stream(rig.workspace)
     rig.client.prompt(rig.workspace, rig.session, "hi")
     (await rig.model.next_request()).reply("ok")
