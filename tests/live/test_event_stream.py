@@ -102,6 +102,7 @@ async def test_the_head_comes_at_once_and_says_that_the_end_is_the_end_of_the_co
         "Connection",
         "Content-Type",
         "Date",
+        "X-Accel-Buffering",
     ]
     assert {"Connection: close", "Content-Type: text/event-stream", "Cache-Control: no-cache"} <= set(lines)
     assert body_of(raw) == b"" and not raw.closed

@@ -37,6 +37,7 @@ FLUSH_S = 5.0
 HEADERS = (
     (b"Content-Type", b"text/event-stream"),
     (b"Cache-Control", b"no-cache"),
+    (b"X-Accel-Buffering", b"no"),  # else nginx keeps even the head until its buffer is full: tried
     (b"Connection", b"close"),
 )
 
