@@ -124,6 +124,9 @@ class StreamSink(Protocol):
     def reasoning_ended(self, signature: str = "") -> None:
         """The reasoning block is complete; `signature` is the provider's seal on it, where it has one."""
 
+    def stalled(self, wait_s: float) -> None:
+        """Nothing new has come for so many seconds, and is still waited for. May be called from a timer."""
+
     def tool_started(self, call_id: str, name: str) -> None:
         """The model begins to write a tool call."""
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import DeskEntry, DeskKind, Fallback, SessionPolicy, Settlement, Unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
@@ -56,6 +57,7 @@ def record(run_id: str, position: int, **changes: Any) -> RunRecord:
         run_id=RunId(run_id),
         attachments=(Attachment("/a", "a", "image/png", b"\x00\xff"),),
         when_busy=WhenBusy.QUEUE,
+        budget=Budget(cost=0.5, steps=3),
     )
     values = {"id": RunId(run_id), "minted": False, "prompt": prompt, "position": position, "accepted_at": 5}
     return RunRecord(**{**values, **changes})

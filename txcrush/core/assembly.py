@@ -17,7 +17,6 @@ from txcrush.core.measured_provider import measured
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
-from txcrush.core.provider_keys import withheld
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
@@ -68,7 +67,7 @@ class Assembly:
         seq = store.head().seq + SEQ_GAP
         self._events = EventLog(store, edges.encode_event, edges.frame, clock, seq, encode_apart=edges.encode_apart)
         self._events.figures = edges.observations.streams
-        self._book = DeskBook(store, self._events, clock, new_id)
+        self._book = DeskBook(store, self._events, clock, new_id, edges.redact)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
             lambda: settings.config.options.disabled_skills,
@@ -85,7 +84,7 @@ class Assembly:
         await self._skills.refresh()
         policies = await self._policies(sessions)
         bare = self._equipment(sessions)
-        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.cancellation(one))
+        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.active(one))
         bench = self._workbench(sessions, policies, subagents)
         kit = edges.make_kit(bench)
         equipment = replace(bare, toolbox=self._toolbox(kit.tools))
@@ -136,6 +135,7 @@ class Assembly:
             file_history=FileHistory(self._events, edges.clock, edges.new_id),
             subagents=subagents,
             facts=edges.facts,
+            withheld=self._settings.withheld,
         )
 
     def _equipment(self, sessions: Sessions) -> Equipment:
@@ -151,6 +151,7 @@ class Assembly:
             clock=clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
             sums_up=lambda: not settings.config.options.disable_auto_summarize,
+            budget=self._edges.budget,
         )
 
     def _shell_commands(self, equipment: Equipment) -> ShellCommands:
@@ -164,7 +165,7 @@ class Assembly:
             path=self._request.path,
             scope=edges.new_id(),
             env=pairs(self._request.env),
-            withheld=lambda: withheld(settings.config),
+            withheld=settings.withheld,
             when_idle=self._when_idle,
         )
 

@@ -10,6 +10,7 @@ from txcrush.core.observations import Observations
 from txcrush.core.permissions import DirectoryOf
 from txcrush.core.toolbox import ParseObject, RepairObject
 from txcrush.core.workbench import MakeKit
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import Unanswered
 from txcrush.ports import (
     BuildProvider,
@@ -30,7 +31,8 @@ class Edges(Struct, frozen=True):
 
     `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
     `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own;
-    `encode_apart` encodes a big event in a thread; `observations` count what is done.
+    `encode_apart` encodes a big event in a thread; `redact` takes known secrets out of a text; `budget` limits each
+    run; `observations` count what is done.
     """
 
     open_store: OpenStore
@@ -53,3 +55,5 @@ class Edges(Struct, frozen=True):
     unanswered: Unanswered = Unanswered()
     encode_apart: EncodeApart | None = None
     observations: Observations = field(default_factory=Observations)
+    budget: Budget = Budget()
+    redact: Callable[[str], str] = str

@@ -51,7 +51,7 @@ class _FirstHeard:
         self._first: Callable[[], None] | None = first
         self.text = self._text
         self.reasoning = self._reasoning
-        self.reasoning_ended = sink.reasoning_ended
+        self.reasoning_ended, self.stalled = sink.reasoning_ended, sink.stalled
         self.tool_started = self._tool_started
         self.tool_call = self._tool_call
 

@@ -49,10 +49,11 @@ class RunLog:
             "outcome": end.outcome.value,
             "reason": _reason(run, end),
             "source": end.source,
-            "steps": account.steps,
+            "steps": run.ledger.steps,
+            "tokens": run.ledger.tokens,
             "input_tokens": account.input_tokens,
             "output_tokens": account.output_tokens,
-            "cost": round(account.cost, 6),
+            "cost": round(run.ledger.cost, 6),
             "duration_s": round(max(0.0, now - accepted), 3),
             "queue_wait_s": round(max(0.0, (account.began_s or now) - accepted), 3),
         }

@@ -48,14 +48,18 @@ class RunComplete(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class AgentEventType(StrEnum):
     FINISHED = "agent_finished"
     ERROR = "error"
+    STALLED = "stalled"  # ours: the provider has gone quiet; terminals pass it over
 
 
 class AgentEvent(Struct, frozen=True, kw_only=True):
+    """What the agent is at; `progress` is a text for the user."""
+
     type: AgentEventType
     session_id: SessionId
     error: str = ""
     run_id: RunId = RunId("")
     session_title: str = ""
+    progress: str = ""
 
 
 class ConfigChanged(Struct, frozen=True, omit_defaults=True):

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import Unanswered
 
 
@@ -9,7 +10,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     """Everything that `twist crush` and `txcrush serve` can be told.
 
     `listen` holds Twisted endpoint strings, `host` a URL of the reference's forms (`unix:///PATH`, `tcp://HOST:PORT`).
-    Durations are seconds; `idle_exit_s` None means never.
+    Durations are seconds; `idle_exit_s` None means never. `budget` limits each run; `provider_idle_s` is how long a
+    model may send nothing new.
     """
 
     host: str = ""
@@ -26,3 +28,5 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
     idle_exit_s: float | None = None
     detach_grace_s: float = 10.0
     create_grace_s: float = 30.0
+    budget: Budget = Budget()
+    provider_idle_s: float = 300.0

@@ -7,6 +7,9 @@ data can go to a JSON decoder without a detour through text.
 from msgspec import Struct
 
 _BOM = b"\xef\xbb\xbf"
+MOST_LINES = 65536
+"""Lines of one event: each costs memory beside its text, also an empty one."""
+
 _LONGEST_RETRY = 18
 """Digits of a `retry` that are still a number of milliseconds; longer ones are ignored."""
 
@@ -108,6 +111,8 @@ class SseParser:
         if name == b"data":
             self._data.append(value)
             self._data_size += len(value) + 1
+            if len(self._data) > MOST_LINES:
+                raise SseTooLong(f"an event of the stream has more than {MOST_LINES} lines")
             self._bound(self._data_size)
         elif name == b"event":
             self._type = value.decode("utf-8", "replace")
