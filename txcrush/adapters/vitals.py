@@ -5,7 +5,6 @@ import resource
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import psutil
 from twisted.internet.defer import Deferred
 
 from txcrush.model.vitals import Disk, Vitals
@@ -14,12 +13,15 @@ from txcrush.ports import InThread
 
 def take_vitals(directories: Sequence[str]) -> Vitals:
     """How the process and the disks of these directories are; what the system does not tell is 0 or left out."""
+    import psutil  # takes 20 ms, and no server needs it to start
+
     process = psutil.Process()
+    nothing = (psutil.Error, OSError)
     return Vitals(
-        resident_bytes=_told(lambda: process.memory_info().rss),
-        open_files=_told(process.num_fds),
+        resident_bytes=_told(lambda: process.memory_info().rss, nothing),
+        open_files=_told(process.num_fds, nothing),
         file_limit=max(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
-        processes=_told(lambda: len(process.children(recursive=True))),
+        processes=_told(lambda: len(process.children(recursive=True)), nothing),
         disks=tuple(_disks(directories)),
     )
 
@@ -29,10 +31,10 @@ def in_thread(call: InThread) -> Callable[[Sequence[str]], Deferred[Vitals]]:
     return lambda directories: call(take_vitals, directories)
 
 
-def _told(ask: Callable[[], Any]) -> int:
+def _told(ask: Callable[[], Any], refusals: tuple[type[Exception], ...]) -> int:
     try:
         return int(ask())
-    except (psutil.Error, OSError):
+    except refusals:
         return 0
 
 
