@@ -99,7 +99,8 @@ class Store(Protocol):
         """The policies of all sessions that have one."""
 
     def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
-        """Logged events with a larger number, in order, at most `limit`.
+        """Logged events with a larger number, in order, at most `limit`, and fewer where they are big: none only where
+        there is none.
         Fails with `CursorTooOld` where retention has removed some of them."""
 
     def close(self) -> "Deferred[None]":

@@ -21,6 +21,7 @@ from txcrush.lifetime import Lifetime, Process, Reactor, Server
 from txcrush.model.addresses import default_host, default_state_dir, parse_host
 from txcrush.model.budgets import Budget
 from txcrush.model.desk import Unanswered, parse_unanswered
+from txcrush.model.quantities import parse_duration, parse_size
 from txcrush.model.settings import ServerSettings
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
@@ -40,6 +41,8 @@ _PARAMETERS: dict[str, tuple[str | None, str]] = {
         None,
         "What becomes of a permission that nobody answers: ask, deny:SECONDS or allow [default: ask]",
     ),
+    "event-log-size": (None, "How much of a project's event log is kept for clients that come back [default: 64M]"),
+    "event-log-age": (None, "How long an event is kept for them [default: 7d]"),
     "max-cost": (None, "End a run that has cost so many dollars, before its next request [default: never]"),
     "max-tokens": (None, "End a run that has used so many tokens, before its next request [default: never]"),
     "max-steps": (None, "End a run that has asked a model so many times [default: never]"),
@@ -120,6 +123,8 @@ class Options(UsageOptions):
             allow_private_fetch=bool(self["allow-private-fetch"]),
             replaceable=bool(self["replaceable"]),
             unanswered=self._unanswered(),
+            event_log_bytes=self._quantity("event-log-size", "64M", parse_size),
+            event_log_age_s=self._quantity("event-log-age", "7d", parse_duration),
             idle_exit_s=None if idle_exit is None else _seconds(source, idle_exit),
             detach_grace_s=_seconds("CRUSH_SERVER_DETACH_GRACE", detach_grace),
             budget=self._budget(),
@@ -164,6 +169,12 @@ class Options(UsageOptions):
             return parse_unanswered(self["unanswered"] or "ask")
         except ValueError as error:
             raise UsageError(f"--unanswered {error}") from error
+
+    def _quantity(self, name: str, default: str, parse: Callable[[str], int]) -> int:
+        try:
+            return parse(self[name] or default)
+        except ValueError as error:
+            raise UsageError(f"--{name} {error}") from error
 
     def _budget(self) -> Budget:
         return Budget(

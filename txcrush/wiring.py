@@ -196,6 +196,8 @@ class _Edges:
                 _new_id,
                 _open_settings(self._environ),
                 databases=self.observations.databases,
+                log_bytes=settings.event_log_bytes,
+                log_age_s=settings.event_log_age_s,
             ),
             config_files=JsonConfigFiles(
                 self._reactor, _config_settings(settings, self._environ), self._providers.list_models

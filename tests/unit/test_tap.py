@@ -46,6 +46,15 @@ class SettingsTests(SynchronousTestCase):
         with self.assertRaisesRegex(UsageError, "--unanswered wants ask, deny:SECONDS"):
             parsed("--unanswered=deny")
 
+    def test_how_much_of_the_event_log_is_kept_and_for_how_long(self) -> None:
+        usual = parsed().settings()
+        self.assertEqual((usual.event_log_bytes, usual.event_log_age_s), (64 << 20, 7 * 86_400))
+        asked = parsed("--event-log-size", "1G", TXCRUSH_EVENT_LOG_AGE="12h").settings()
+        self.assertEqual((asked.event_log_bytes, asked.event_log_age_s), (1 << 30, 43_200))
+        for wrong in ("--event-log-size=much", "--event-log-age=1y"):
+            with self.assertRaisesRegex(UsageError, "--event-log-.* wants a .* such as"):
+                parsed(wrong)
+
     def test_promise_17_a_budget_limits_every_run(self) -> None:
         self.assertTrue(parsed().settings().budget.is_empty)
         budget = parsed(

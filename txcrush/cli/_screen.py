@@ -267,6 +267,8 @@ class Watcher:
 
     def _more(self, known: dict[str, str], message_id: str, text: str) -> None:
         before = known.get(message_id, "")
+        if text and before.startswith(text):
+            return  # nothing new, or a server that was killed has kept less than it had shown
         if not before and any(known.values()) and text:
             self._screen.again()
         if text.startswith(before):

@@ -10,6 +10,7 @@ from txcrush.core.desk_book import DeskBook
 from txcrush.core.edges import Edges
 from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.equipment import Equipment
+from txcrush.core.event_ids import EventIds
 from txcrush.core.events import EventLog
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
@@ -36,11 +37,12 @@ from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.desk import Answerer, Settler
 from txcrush.model.ids import SessionId, WorkspaceId
+from txcrush.model.storage import SkipNumbers
 from txcrush.ports import Store, Tool
 
 SEQ_GAP = 1 << 20
 """Event numbers left out at each start: the last server may have shown growing text under numbers that it never
-stored, and no number may come twice."""
+stored, and no number may come twice. Whoever comes with one of them has seen what is lost, and begins anew."""
 
 
 class Assembly:
@@ -64,8 +66,13 @@ class Assembly:
         self._settings = settings
         self._store = store
         clock, new_id = edges.clock, edges.new_id
-        seq = store.head().seq + SEQ_GAP
-        self._events = EventLog(store, edges.encode_event, edges.frame, clock, seq, encode_apart=edges.encode_apart)
+        head = store.head()
+        skip = SkipNumbers(head.seq, head.seq + SEQ_GAP)
+        self._skip = skip
+        self._ids = EventIds(head.generation, (*head.skipped, skip))
+        self._events = EventLog(
+            store, edges.encode_event, edges.frame, clock, skip.upto, encode_apart=edges.encode_apart
+        )
         self._events.figures = edges.observations.streams
         self._book = DeskBook(store, self._events, clock, new_id, edges.redact)
         self._skills = Skills(
@@ -78,6 +85,7 @@ class Assembly:
     async def workspace(self) -> Workspace:
         """Put away what the last server left, and build on what is stored. Raises `StorageFailed`."""
         edges = self._edges
+        await self._store.write(self._skip)
         sessions = Sessions(self._events, edges.clock, edges.new_id, await self._store.sessions())
         await self._book.interrupt()
         waiting = await Recovery(self._store, self._events, sessions, edges.clock, edges.new_id).recover()
@@ -102,6 +110,7 @@ class Assembly:
             skills=self._skills,
             store=self._store,
             events=self._events,
+            event_ids=self._ids,
             sessions=equipment.sessions,
             transcript=equipment.transcript,
             agents=self._agents,

@@ -270,7 +270,7 @@ class Harness:
     def _open_store(self, data_dir: str) -> Deferred[Store]:
         self.opened.append(data_dir)
         ready = succeed(None) if self._opens is None else self._opens.when()
-        return ready.addCallback(lambda _: self.stores.setdefault(data_dir, MemoryStore()))
+        return ready.addCallback(lambda _: self.stores.setdefault(data_dir, MemoryStore(f"memory{len(self.stores)}")))
 
     def _make_kit(self, bench: Workbench) -> Kit:
         made = self._tools(bench) if callable(self._tools) else self._tools

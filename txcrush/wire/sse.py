@@ -19,6 +19,20 @@ def frame(json_bytes: bytes) -> bytes:
     return b"data: " + json_bytes + b"\n\n"
 
 
+HEARTBEAT = b": hb\n\n"
+"""A comment: nothing is dispatched."""
+
+
+def identified(event_id: str, framed: bytes) -> bytes:
+    """The frame under this id, which a client comes back with."""
+    return b"id: %s\n%s" % (event_id.encode("ascii"), framed)
+
+
+def opening(event_id: str, retry_ms: int) -> bytes:
+    """What a client is to come back with and after which time, before anything has happened: dispatches nothing."""
+    return b"retry: %d\n%s" % (retry_ms, identified(event_id, b"\n"))
+
+
 class SseEvent(Struct, frozen=True):
     """A dispatched event. `data` is UTF-8 as it came; `text` decodes it as the standard says."""
 

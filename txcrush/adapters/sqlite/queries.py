@@ -1,6 +1,8 @@
 """What is read, as model structs. Called on a reader's or the writer's thread."""
 
+from collections.abc import Iterable
 from sqlite3 import Connection
+from typing import Any
 
 from txcrush.adapters.sqlite import rows
 from txcrush.model.desk import DeskEntry, SessionPolicy
@@ -10,7 +12,7 @@ from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
-from txcrush.model.storage import ReadMark, StoreHead
+from txcrush.model.storage import ReadMark, SkipNumbers, StoreHead
 
 _SESSIONS = f"SELECT {rows.SESSION_COLUMNS} FROM sessions"
 _MESSAGES = f"SELECT {rows.MESSAGE_COLUMNS} FROM messages"
@@ -32,14 +34,29 @@ _POLICIES = f"SELECT {rows.POLICY_COLUMNS} FROM policies"
 GENERATION = "generation"
 LAST_SEQ = "last_seq"
 TRIMMED_SEQ = "trimmed_seq"
+SKIPPED = "skipped:"
+"""Begins the keys of `meta` that tell which numbers were left out: the last before them, with the last of them."""
+
+_PAGE_BYTES = 1024 * 1024
+"""An answer holds no further event once it has this much, so that a reader of the log costs no more."""
 
 
 def head(connection: Connection) -> StoreHead:
     """Where the data directory stands."""
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM runs").fetchone()
+    skipped = _skipped(connection)
+    seqs = [seq, int(meta(connection, LAST_SEQ) or 0), *(one.upto for one in skipped)]
     generation = meta(connection, GENERATION) or ""
-    return StoreHead(generation=generation, seq=max(seq, int(meta(connection, LAST_SEQ) or 0)), position=position)
+    return StoreHead(generation=generation, seq=max(seqs), position=position, skipped=skipped)
+
+
+def _skipped(connection: Connection) -> tuple[SkipNumbers, ...]:
+    found = connection.execute(
+        "SELECT CAST(substr(key, ?) AS INTEGER), CAST(value AS INTEGER) FROM meta WHERE key GLOB ? ORDER BY 1",
+        (len(SKIPPED) + 1, f"{SKIPPED}*"),
+    )
+    return tuple(SkipNumbers(after, upto) for after, upto in found)
 
 
 def meta(connection: Connection, key: str) -> str | None:
@@ -117,7 +134,18 @@ def policies(connection: Connection) -> list[SessionPolicy]:
 
 def events_after(connection: Connection, seq: int, limit: int) -> list[LoggedEvent]:
     """Reads the events before the mark: retention that comes in between is noticed, never overlooked."""
-    found = connection.execute(_EVENTS, (seq, limit)).fetchall()
+    found = _page(connection.execute(_EVENTS, (seq, limit)))
     if seq < int(meta(connection, TRIMMED_SEQ) or 0):
         raise CursorTooOld
     return [rows.event_of(row) for row in found]
+
+
+def _page(cursor: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows until there are enough bytes in them; one of any size."""
+    taken, size = [], 0
+    for row in cursor:
+        taken.append(row)
+        size += len(row[rows.EVENT_BODY])
+        if size >= _PAGE_BYTES:
+            break
+    return taken

@@ -24,6 +24,7 @@ MESSAGE_COLUMNS = (
 )
 FILE_COLUMNS = "id, session_id, path, content, version, created_at, updated_at"
 EVENT_COLUMNS = "seq, kind, change, key, body, at"
+EVENT_BODY = 4
 RUN_COLUMNS = (
     "id, minted, session_id, client_run_id, prompt, attachments, when_busy, position, accepted_at, user_message_id, "
     "began_at, budget"

@@ -35,6 +35,8 @@ from txcrush.ports import NewId, OpenStore, Store
 
 LOG_BYTES = 64 * 1024 * 1024
 LOG_AGE_S = 7 * 24 * 3600
+"""What is kept of the event log where nothing else is asked for."""
+
 PENDING_LIMIT = 10_000
 
 
