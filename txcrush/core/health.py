@@ -17,6 +17,9 @@ from txcrush.model.vitals import Disk, Problem, Severity, Vitals
 from txcrush.ports import Clock
 
 LOOK_S = 15.0
+FIRST_LOOK_S = 1.0
+"""The first requests of a new server come before it."""
+
 LAG_WARNING_S = 0.1
 LAG_ERROR_S = 0.5
 FILES_WARNING = 0.8
@@ -54,7 +57,7 @@ class Health:
 
     def start(self) -> None:
         self._running = True
-        Deferred.fromCoroutine(self._look_on())
+        self._look_later(FIRST_LOOK_S)
 
     def stop(self) -> None:
         self._running = False
@@ -82,7 +85,10 @@ class Health:
     async def _look_on(self) -> None:
         await self.look()
         if self._running:
-            self._timer = self._clock.callLater(LOOK_S, lambda: Deferred.fromCoroutine(self._look_on()))
+            self._look_later(LOOK_S)
+
+    def _look_later(self, delay_s: float) -> None:
+        self._timer = self._clock.callLater(delay_s, lambda: Deferred.fromCoroutine(self._look_on()))
 
     def _of_storage(self) -> Iterator[Problem]:
         for path, reason in self._observations.databases.failing().items():
