@@ -5,23 +5,20 @@ import os
 import platform
 import random
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from os import path as paths
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
-from zope.interface import implementer
 
-import twisted
 from txcrush import __version__
 from txcrush.adapters import logs, vitals
 from txcrush.adapters.bash import Bash
@@ -33,18 +30,21 @@ from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import Limits, ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
-from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore, SqliteRegister
+from txcrush.adapters.sqlite.files import DATABASE_FILE
 from txcrush.adapters.tools.palette import Edges as ToolEdges
 from txcrush.adapters.tools.palette import Palette
 from txcrush.adapters.tools.web_tools import WebTools
+from txcrush.adapters.wall_clock import WallClock
 from txcrush.adapters.web import WebClient
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
 from txcrush.core.observations import Observations
 from txcrush.core.observatory import Observatory, WatchedOpener
-from txcrush.core.observers import OneShot
+from txcrush.core.observers import OneShot, within
 from txcrush.core.opening import Opener
+from txcrush.core.reopening import Reopening
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
 from txcrush.http.callers import Callers
@@ -58,6 +58,7 @@ from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
 from txcrush.http.prompts import PromptRoutes
 from txcrush.http.routing import build_app
+from txcrush.http.runs import RunRoutes
 from txcrush.http.sessions import SessionRoutes
 from txcrush.http.skills import SkillRoutes
 from txcrush.http.system import SystemRoutes
@@ -74,22 +75,8 @@ from txcrush.wire.v1 import encode_big_event, encode_event
 
 log = Logger()
 
-
-@implementer(IReactorTime)
-class WallClock:
-    """A reactor's delayed calls with Unix time: an asyncio reactor counts from the start of the machine."""
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-
-    def seconds(self) -> float:
-        return time.time()
-
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> IDelayedCall:
-        return self._reactor.callLater(delay, callable, *args, **kwargs)
-
-    def getDelayedCalls(self) -> Any:
-        return self._reactor.getDelayedCalls()
+REOPEN_S = 1.0
+"""So long clients wait, at the most, for what the last server left; the rest opens beside them."""
 
 
 class Server(Service):
@@ -100,11 +87,13 @@ class Server(Service):
         workspaces: Workspaces,
         observatory: Observatory,
         begin_listening: Callable[[], Deferred[Listening]],
+        reopen: Callable[[], Deferred[None]],
         close: Callable[[], Deferred[Any]],
     ) -> None:
         self._workspaces = workspaces
         self._observatory = observatory
         self._begin_listening = begin_listening
+        self._reopen = reopen
         self._close = close
         self._listening: Listening | None = None
         self._started: OneShot[None] = OneShot()
@@ -135,6 +124,7 @@ class Server(Service):
     async def _start(self) -> None:
         try:
             self._listening = await self._begin_listening()
+            await self._take_up(self._listening)
         except Exception as error:
             self._failure = error
             self._started.fail_waiting(self._why)
@@ -144,6 +134,14 @@ class Server(Service):
             log.info("listening on {address}", address=address)
         self._observatory.start()
         self._started.fire(None)
+
+    async def _take_up(self, listening: Listening) -> None:
+        """Open what the last server left before anybody is answered, so that who comes back finds it; but nobody waits
+        long for that."""
+        listening.hold()
+        with suppress(TimeoutError):
+            await self._reopen()
+        listening.resume()
 
     async def _stop(self) -> None:
         if self._listening is not None:
@@ -181,6 +179,7 @@ class _Edges:
             limits=Limits(idle_s=settings.provider_idle_s),
         )
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
+        self.register = SqliteRegister(_state_dir(settings, environ), self.in_thread)
         self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
 
     def in_thread(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Deferred[Any]:
@@ -199,6 +198,7 @@ class _Edges:
                 log_bytes=settings.event_log_bytes,
                 log_age_s=settings.event_log_age_s,
             ),
+            register=self.register,
             config_files=JsonConfigFiles(
                 self._reactor, _config_settings(settings, self._environ), self._providers.list_models
             ),
@@ -243,6 +243,7 @@ class _Edges:
         """End what they left running."""
         await self._processes.close()
         await self._providers.close()
+        await self.register.close()
 
 
 def build_server(
@@ -264,8 +265,8 @@ def build_server(
         vitals.in_thread(edges.in_thread),
         edges.clock,
         reactor,
-        state_dir=settings.state_dir or default_state_dir(environ),
-        build=_build(),
+        state_dir=_state_dir(settings, environ),
+        build=vitals.build_info(__version__),
     )
     families = route_families(
         workspaces,
@@ -282,7 +283,14 @@ def build_server(
             listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
         )
 
-    return Server(workspaces, observatory, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
+    def is_there(data_dir: str) -> Deferred[bool]:
+        return edges.in_thread(_holds_database, data_dir)
+
+    def reopen() -> Deferred[None]:
+        reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
+        return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
+
+    return Server(workspaces, observatory, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
 
 
 def route_families(
@@ -305,6 +313,7 @@ def route_families(
         PromptRoutes(workspaces, clock, generations, callers),
         AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock, callers),
+        RunRoutes(workspaces, clock, callers),
         PermissionRoutes(workspaces, callers),
         ConfigRoutes(workspaces, _visible),
         ProjectRoutes(workspaces, project_files),
@@ -317,19 +326,16 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _build() -> dict[str, str]:
-    """What the program is, for whoever watches many of them."""
-    system = f"{platform.system().lower()}/{platform.machine().lower()}"
-    return {
-        "version": __version__,
-        "python": platform.python_version(),
-        "twisted": twisted.__version__,
-        "platform": system,
-    }
+def _state_dir(settings: ServerSettings, environ: Mapping[str, str]) -> str:
+    return settings.state_dir or default_state_dir(environ)
+
+
+def _holds_database(data_dir: str) -> bool:
+    return paths.isfile(paths.join(data_dir, DATABASE_FILE))
 
 
 def _shell_folder(settings: ServerSettings, environ: Mapping[str, str]) -> str:
-    return paths.join(settings.state_dir or default_state_dir(environ), "shell")
+    return paths.join(_state_dir(settings, environ), "shell")
 
 
 def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> ConfigSettings:

@@ -1,12 +1,14 @@
 """The process as the operating system sees it: memory, files, descendants, disks. Everything here blocks."""
 
 import os
+import platform
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
+import twisted
 from txcrush.model.vitals import Disk, Vitals
 from txcrush.ports import InThread
 
@@ -24,6 +26,16 @@ def take_vitals(directories: Sequence[str]) -> Vitals:
         processes=_told(lambda: len(process.children(recursive=True)), nothing),
         disks=tuple(_disks(directories)),
     )
+
+
+def build_info(version: str) -> dict[str, str]:
+    """What the program is, for whoever watches many of them."""
+    return {
+        "version": version,
+        "python": platform.python_version(),
+        "twisted": twisted.__version__,
+        "platform": f"{platform.system().lower()}/{platform.machine().lower()}",
+    }
 
 
 def in_thread(call: InThread) -> Callable[[Sequence[str]], Deferred[Vitals]]:

@@ -22,6 +22,7 @@ from txcrush.ports import (
     OpenStore,
     Processes,
     ProjectFiles,
+    Register,
     SkillFiles,
 )
 
@@ -36,6 +37,7 @@ class Edges(Struct, frozen=True):
     """
 
     open_store: OpenStore
+    register: Register
     config_files: ConfigFiles
     project_files: ProjectFiles
     skill_files: SkillFiles

@@ -136,7 +136,7 @@ class Endings:
         before_publish: Callable[[], None] | None = None,
     ) -> RunEnd:
         """Write; `in_vain` says what is published instead where the store refuses."""
-        rows = [*changes, *(EndRun(run.id, end) for run in runs)]
+        rows = [*changes, *(EndRun(run.id, replace(end, usage=run.ledger.usage)) for run in runs)]
 
         def refused(failure: Failure) -> Failure:
             log.error("{runs} ended, but not in the database: {reason}", runs=_named(runs), reason=failure.value)

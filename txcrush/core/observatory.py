@@ -6,7 +6,8 @@ from txcrush.core.health import Health, TakeVitals
 from txcrush.core.loop_lag import LoopLag
 from txcrush.core.metrics import Metrics
 from txcrush.core.observations import Observations, OpenFailure
-from txcrush.core.workspaces import OpenWorkspace, Workspace, WorkspaceRequest, Workspaces
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import OpenWorkspace, Workspace, Workspaces
 from txcrush.model.errors import CrushError, ShuttingDown, StorageFailed
 from txcrush.model.ids import WorkspaceId
 from txcrush.ports import Clock

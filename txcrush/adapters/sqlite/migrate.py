@@ -11,9 +11,9 @@ from importlib import resources
 from txcrush.model.errors import StorageFailed
 
 
-def scripts() -> tuple[str, ...]:
-    """The SQL of every migration, in order."""
-    folder = resources.files(__package__).joinpath("schema")
+def scripts(schema: str = "schema") -> tuple[str, ...]:
+    """The SQL of every migration of a schema, in order."""
+    folder = resources.files(__package__).joinpath(schema)
     found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
     return tuple(entry.read_text(encoding="utf-8") for entry in found)
 
