@@ -13,12 +13,13 @@ from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core import run_events
+from txcrush.core.closing import Closing
 from txcrush.core.events import EventLog
 from txcrush.core.observers import within
 from txcrush.core.run import Cancellation, Run
 from txcrush.core.sessions import Sessions
-from txcrush.core.turn import Closing
 from txcrush.model.errors import CrushError, StorageFailed
 from txcrush.model.events import Event
 from txcrush.model.runs import Outcome, RunEnd
@@ -83,6 +84,14 @@ def last_words(say: Callable[[], Closing]) -> Closing:
         return Closing()
 
 
+def refusal(error: Exception) -> CrushError:
+    """What the prompter is told where the prompt could not be kept."""
+    if isinstance(error, CrushError):
+        return error
+    log.failure("a prompt could not be kept", failure=Failure(error))
+    return StorageFailed()
+
+
 def _log_failed(run: Run, error: Exception) -> None:
     """What the user is told needs no traceback; what nobody foresaw does."""
     if isinstance(error, CrushError):
@@ -124,6 +133,7 @@ class Endings:
         """End runs that never had a turn."""
         end = self._now(end)
         events = [run_events.completion(run, end, on_entry=True) for run in runs]
+        failpoints.DROP_JUDGED()
         return await self._written(runs, end, (), events, lambda _: events)
 
     async def _written(
@@ -137,6 +147,7 @@ class Endings:
     ) -> RunEnd:
         """Write; `in_vain` says what is published instead where the store refuses."""
         rows = [*changes, *(EndRun(run.id, replace(end, usage=run.ledger.usage)) for run in runs)]
+        failpoints.END_JUDGED()
 
         def refused(failure: Failure) -> Failure:
             log.error("{runs} ended, but not in the database: {reason}", runs=_named(runs), reason=failure.value)
@@ -152,6 +163,7 @@ class Endings:
             return _unwritten(end, error)
         except Exception as error:  # nobody else holds what is awaited here, so it is never a cancel
             return _unwritten(end, error)
+        failpoints.END_TOLD()
         return end
 
     def _now(self, end: RunEnd) -> RunEnd:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, FirstError
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core import media
 from txcrush.core.observations import ToolFigures
 from txcrush.core.observers import apart
@@ -113,7 +114,10 @@ class Toolbox:
             supports_images=place.supports_images,
             model_name=place.model_name,
         )
-        return await tool.run(use)
+        failpoints.TOOL_STARTING()
+        output = await tool.run(use)
+        failpoints.TOOL_DONE()
+        return output
 
     def note(self, call: ToolCall, outcome: str) -> None:
         """Count a call that has ended; what models invent is one name."""
