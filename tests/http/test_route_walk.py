@@ -285,6 +285,17 @@ class Walk(SynchronousTestCase):
                         raw = raw.replace(f'"{name}":'.encode(), f'"{name.upper()}":'.encode())
                     self._check(row, self.client.ask(row.method, self.target(row), raw=raw).answer)
 
+    def test_promise_89_fields_headers_and_parameters_of_newer_clients_change_nothing(self) -> None:
+        newer = {"from_the_future": {"a": [1, None, "x"]}, "zz": "x", "": 1, "client_version": 99}
+        for row in ROWS:
+            with self.subTest(row=row.number):
+                self.fresh()
+                path = self.target(row)
+                path += ("&" if "?" in path else "?") + "from_the_future=1&zz"
+                raw = b"" if row.body is None else self.filled(encode({**newer, **row.body}).decode()).encode()
+                headers = {"X_From_The_Future": "1", "Accept": "application/vnd.newer+json, */*", "Priority": "u=1"}
+                self._check(row, self.client.ask(row.method, path, raw=raw, **headers).answer)
+
     # Methods and paths
 
     def test_another_method_is_405_with_the_sorted_list_of_those_there_are(self) -> None:
