@@ -159,15 +159,19 @@ async def listen(
                 listening.add(f"unix://{place.path}", listen_unix(reactor, place.path, site), site)
             else:
                 policy = tcp_policy(place, token, trusted, limits, public_prefixes)
-                site = CrushSite(resource, policy, reactor, page_sessions=sessions)
-                port = await _listen_tcp(reactor, place, site)
-                listening.add(_url(port, place.secure), port, site)
-                if place.is_page:
-                    listening.page_url = f"{_url(port, secure=False)}/ui/{f'#token={token}' if token else ''}"
+                await _open_tcp(reactor, place, CrushSite(resource, policy, reactor, None, sessions), listening)
     except BaseException:
         await listening.stop(0.0)
         raise
     return listening
+
+
+async def _open_tcp(reactor: IReactorTime, place: TcpPlace, site: CrushSite, listening: Listening) -> None:
+    port = await _listen_tcp(reactor, place, site)
+    listening.add(_url(port, place.secure), port, site)
+    if place.is_page:
+        fragment = f"#token={listening.token}" if listening.token else ""
+        listening.page_url = f"{_url(port, secure=False)}/ui/{fragment}"
 
 
 def plan(settings: ServerSettings, environ: Mapping[str, str], uid: int) -> tuple[UnixPlace | TcpPlace, ...]:

@@ -145,6 +145,10 @@ class Files(SynchronousTestCase):
                 file.write(content)
             self.assertRaises(ListenFailed, ensure_token, self.path("token"), os.urandom)
 
+    def test_promise_52_a_pipe_is_no_token_file(self) -> None:
+        os.mkfifo(self.path("token"), 0o600)
+        self.assertIn("not a file", str(self.assertRaises(ListenFailed, ensure_token, self.path("token"), os.urandom)))
+
     def test_promise_50_a_directory_that_the_server_creates_is_private(self) -> None:
         prepare_directory(self.path("a", "b"))
         self.assertEqual(stat.S_IMODE(os.stat(self.path("a", "b")).st_mode), 0o700)
