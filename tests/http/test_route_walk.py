@@ -3,14 +3,11 @@
 import re
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.http.families import route_families
-from txcrush.http.page import PAGE_FOLDER, PageRoutes
 from txcrush.http.routing import routes_of
 from txcrush.testing.answer import Answer
-from txcrush.testing.harness import CLIENT, NoProjectFiles, named_files
+from txcrush.testing.harness import CLIENT
 from txcrush.testing.http_harness import HttpHarness
 from txcrush.wire.json import encode
 
@@ -151,15 +148,7 @@ class Walk(SynchronousTestCase):
         self.assertEqual([row.number for row in ROWS], list(range(1, 71)))
 
     def test_the_routes_that_there_are_are_those_of_the_table_and_ours(self) -> None:
-        families = route_families(
-            self.harness.workspaces,
-            self.harness.clock,
-            self.harness.observed,
-            project_files=NoProjectFiles(),
-            file_names=named_files,
-            skill_files=self.harness.skill_files,
-            page=PageRoutes(PAGE_FOLDER, maybeDeferred),
-        )
+        families = self.harness.families
         names = {
             "workspace_id": "{id}",
             "session_id": "{sid}",
@@ -411,13 +400,7 @@ class Guarded(SynchronousTestCase):
 
     def others(self) -> list[Row]:
         """Every route that there is beside the protocol's, and paths of none: files, pages, unclean ones."""
-        families = route_families(
-            self.harness.workspaces,
-            self.harness.clock,
-            self.harness.observed,
-            project_files=NoProjectFiles(),
-            skill_files=self.harness.skill_files,
-        )
+        families = self.harness.families
         served = {(spec.method, spec.path) for family in families for spec, _ in routes_of(family)}
         known = [Row(0, method, re.sub("<[^>]*>", UNKNOWN, path), None) for method, path in sorted(served)]
         return known + [Row(0, method, path, None) for path in OTHER_PATHS for method in METHODS]

@@ -190,7 +190,7 @@ class HttpHarness(Harness):
         super().__init__(steps, **more)
         self.page_at = ""
         self.observed = self.observatory()
-        families = route_families(
+        self.families = route_families(
             self.workspaces,
             self.clock,
             self.observed,
@@ -201,7 +201,7 @@ class HttpHarness(Harness):
             page_url=lambda: self.page_at,
             replaceable=replaceable,
         )
-        self.app: Klein = build_app(families, in_thread)
+        self.app: Klein = build_app(self.families, in_thread)
         policy = Policy(kind=kind, own_uid=UID, token=token, public_prefixes=PAGE_PREFIXES)
         sessions = PageSessions(token, self.clock.seconds) if token else None
         asks_uid = (lambda _: UID) if kind == "unix" else None
