@@ -21,7 +21,7 @@ from txcrush.model.providers import ModelReply, ModelRequest
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
 from txcrush.model.skills import FoundSkill, Skill
-from txcrush.model.storage import ReadMark, StoreChange, StoreHead
+from txcrush.model.storage import ReadMark, StoreChange, StoreHead, StoreHealth
 from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
 
 Clock: TypeAlias = IReactorTime
@@ -48,6 +48,9 @@ class Store(Protocol):
 
     def head(self) -> StoreHead:
         """Where the data directory stood when it was opened."""
+
+    def health(self) -> StoreHealth:
+        """How it does now. Asks no disk."""
 
     def write(self, *changes: StoreChange) -> "Deferred[None]":
         """Make the changes in one transaction."""

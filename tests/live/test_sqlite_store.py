@@ -96,9 +96,9 @@ async def test_r_db_01_relative_and_absolute_paths_are_one_directory(
 @pytest_twisted.ensureDeferred
 async def test_r_db_03_a_directory_whose_opening_failed_can_be_opened(tmp_path: Path) -> None:
     open_store = opener()
-    (tmp_path / "txcrush.db").write_bytes(b"no database" * 100)
-    assert "not a database" in await refused(open_store(str(tmp_path)))
-    (tmp_path / "txcrush.db").unlink()
+    (tmp_path / "txcrush.db").mkdir()
+    assert "cannot be opened" in await refused(open_store(str(tmp_path)))
+    (tmp_path / "txcrush.db").rmdir()
     await (await open_store(str(tmp_path))).close()
 
 
@@ -139,9 +139,9 @@ async def test_a_burst_of_writes_is_reported_with_few_calls_to_the_reactor(
     reports: list[int] = []
     report = writer._call_from_thread
 
-    def counted(call: Any, waiting: list[Any]) -> None:
-        reports.append(len(waiting))
-        report(call, waiting)
+    def counted(call: Any, writes: list[Any], results: list[Any]) -> None:
+        reports.append(len(writes))
+        report(call, writes, results)
 
     monkeypatch.setattr(writer, "_call_from_thread", counted)
     gate = threading.Event()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from txcrush.model.desk import DeskEntry, SessionPolicy, Settlement
-from txcrush.model.errors import CursorTooOld, StorageFailed
+from txcrush.model.errors import ChangeRefused, CursorTooOld, StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message, Role
@@ -33,6 +33,7 @@ from txcrush.model.storage import (
     StartRun,
     StoreChange,
     StoreHead,
+    StoreHealth,
 )
 from txcrush.ports import Store
 
@@ -64,7 +65,8 @@ class MemoryStore:
     """One data directory.
 
     Deferreds fire at once, unless `hold` was called: then writes, and the reads behind them, wait for `release`. A
-    closed store that is asked for its `head` is open again, as its data directory would be.
+    closed store that is asked for its `head` is open again, as its data directory would be. `condition` is what it says
+    of its health.
     """
 
     def __init__(self, generation: str = "memory") -> None:
@@ -75,6 +77,7 @@ class MemoryStore:
         self._failures: deque[StorageFailed] = deque()
         self._is_closed = False
         self.writes = 0
+        self.condition = StoreHealth(journal_mode="memory")
 
     # What tests do.
 
@@ -117,6 +120,9 @@ class MemoryStore:
         self._is_closed = False
         position = max((record.position for record in self._tables.runs.values()), default=0)
         return StoreHead(generation=self._generation, seq=self._tables.last_seq, position=position)
+
+    def health(self) -> StoreHealth:
+        return self.condition
 
     def write(self, *changes: StoreChange) -> "Deferred[None]":
         return self._do(partial(self._transaction, partial(_apply_all, changes=changes)))
@@ -331,7 +337,7 @@ def _put_file(tables: _Tables, version: FileVersion) -> None:
 def _known_run(tables: _Tables, run_id: RunId) -> RunRecord:
     record = tables.runs.get(run_id)
     if record is None:
-        raise StorageFailed(f"the database refused the change: there is no run {run_id}")
+        raise ChangeRefused(f"the database refused the change: there is no run {run_id}")
     return record
 
 
@@ -341,7 +347,7 @@ def _kept(table: dict[K, V], keep: Callable[[V], bool]) -> dict[K, V]:
 
 def _require(holds: bool, constraint: str) -> None:
     if not holds:
-        raise StorageFailed(f"the database refused the change: {constraint} constraint failed")
+        raise ChangeRefused(f"the database refused the change: {constraint} constraint failed")
 
 
 def _conforms(store: MemoryStore) -> Store:

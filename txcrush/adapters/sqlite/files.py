@@ -2,15 +2,19 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from dataclasses import replace as changed
 
 from twisted.logger import Logger
 
-from txcrush.adapters.sqlite import migrate, queries
-from txcrush.adapters.sqlite.failures import is_busy, storage_failure
+from txcrush.adapters.sqlite import migrate, queries, replacement, soundness
+from txcrush.adapters.sqlite.failures import is_busy, is_damage, storage_failure
 from txcrush.adapters.sqlite.lock import DirectoryLock, prepare_directory
+from txcrush.adapters.sqlite.wal import KEEP_BYTES
+from txcrush.model.errors import StorageDamaged
 from txcrush.model.storage import StoreHead
 from txcrush.ports import NewId
 
@@ -18,7 +22,8 @@ log = Logger()
 
 DATABASE_FILE = "txcrush.db"
 READERS = 2
-_WAL_LIMIT = 16 * 1024 * 1024  # what a checkpoint leaves of the WAL file, in bytes
+READ_BUSY_S = 5.0
+"""Seconds that a read waits for another process that holds the database."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class OpenSettings:
     `version` is the program's, for whoever finds the directory locked; `skip_lock` opens without the lock.
     `busy_timeout_s` is how long another process may hold the database. `vfs` names an SQLite VFS, empty for the
     default: `unix-dotfile` serves file systems without locks. `migrations` are the SQL scripts of the schema, None for
-    those of the package.
+    those of the package. `seconds` is a clock that never jumps.
     """
 
     version: str
@@ -36,11 +41,20 @@ class OpenSettings:
     busy_timeout_s: float = 30.0
     vfs: str = ""
     migrations: tuple[str, ...] | None = None
+    seconds: Callable[[], float] = time.monotonic
+
+    @property
+    def schema(self) -> tuple[str, ...]:
+        """The scripts that apply."""
+        return migrate.scripts() if self.migrations is None else self.migrations
 
 
 @dataclass(frozen=True)
 class Files:
-    """An open data directory: its lock (None where locking is skipped), the writing and the reading connections."""
+    """An open data directory: its lock (None where locking is skipped), the writing and the reading connections.
+
+    `moved_aside` is where a damaged database was put, empty where there was none.
+    """
 
     path: str
     lock: DirectoryLock | None
@@ -48,6 +62,8 @@ class Files:
     readers: tuple[sqlite3.Connection, ...]
     head: StoreHead
     journal_mode: str
+    busy_timeout_s: float
+    moved_aside: str = ""
 
     def close(self) -> None:
         """Checkpoint, close and unlock; no thread may use a connection any more."""
@@ -71,25 +87,58 @@ def open_files(data_dir: str, settings: OpenSettings, now: Callable[[], float], 
         if lock is not None:
             undo.callback(lock.release)
         try:
-            files = _open_database(os.path.join(data_dir, DATABASE_FILE), settings, lock, new_id, undo)
+            files = _open_sound(os.path.join(data_dir, DATABASE_FILE), settings, lock, now, new_id, undo)
         except (sqlite3.Error, OSError) as error:
             raise storage_failure(error) from error
         undo.pop_all()
         return files
 
 
+def _open_sound(
+    path: str,
+    settings: OpenSettings,
+    lock: DirectoryLock | None,
+    now: Callable[[], float],
+    new_id: NewId,
+    undo: ExitStack,
+) -> Files:
+    """Open the database, or a new one in its place where it is damaged. Only who holds the lock may do that."""
+    replacement.finish(path, now)
+    try:
+        migrate.refuse_unknown(path, len(settings.schema))
+        found = soundness.damage(path, settings.seconds)
+        if not found:
+            return _open_alone(path, settings, lock, new_id, undo)
+    except (sqlite3.Error, StorageDamaged) as error:
+        if not is_damage(error) or lock is None:
+            raise
+        found = str(error)
+    if lock is None:
+        raise StorageDamaged(f"the database file is damaged: {found}")
+    aside = replacement.replace(path, settings.schema, now, settings.seconds, found)
+    return changed(_open_database(path, settings, lock, new_id, undo), moved_aside=aside)
+
+
+def _open_alone(path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack) -> Files:
+    """Open the database, or leave nothing of it open."""
+    with ExitStack() as own:
+        files = _open_database(path, settings, lock, new_id, own)
+        undo.push(own.pop_all())
+    soundness.clear_suspicion(path)
+    return files
+
+
 def _open_database(
     path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack
 ) -> Files:
-    migrations = migrate.scripts() if settings.migrations is None else settings.migrations
-    migrate.refuse_unknown(path, len(migrations))
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     writer = _connect(path, settings, undo)
     journal_mode = _choose_journal(writer)
     writer.execute("PRAGMA synchronous = FULL")
     writer.execute("PRAGMA secure_delete = ON")
-    writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
-    migrate.migrate(writer, path, migrations)
+    writer.execute(f"PRAGMA journal_size_limit = {KEEP_BYTES}")
+    migrate.migrate(writer, path, settings.schema)
+    migrate.note(writer, len(settings.schema))
     writer.execute(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
         (queries.GENERATION, new_id().replace("-", "")),
@@ -97,7 +146,8 @@ def _open_database(
     readers = tuple(_connect(path, settings, undo) for _ in range(READERS))
     for reader in readers:
         reader.execute("PRAGMA query_only = ON")
-    return Files(path, lock, writer, readers, queries.head(writer), journal_mode)
+        reader.execute(f"PRAGMA busy_timeout = {int(min(READ_BUSY_S, settings.busy_timeout_s) * 1000)}")
+    return Files(path, lock, writer, readers, queries.head(writer), journal_mode, settings.busy_timeout_s)
 
 
 def _connect(path: str, settings: OpenSettings, undo: ExitStack) -> sqlite3.Connection:
@@ -121,6 +171,17 @@ def _choose_journal(connection: sqlite3.Connection) -> str:
         if is_busy(error):
             raise
         log.warn("no WAL on this file system: {error}", error=error)
-        connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        _leave_wal(connection)
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        log.warn("the database is kept with a rollback journal ({mode}): slower, and as safe", mode=mode)
     return str(mode)
+
+
+def _leave_wal(connection: sqlite3.Connection) -> None:
+    """A database that was in WAL mode elsewhere can be read here only by who holds it alone: then its index of the WAL
+    lies in memory."""
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+    connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+    connection.execute("PRAGMA locking_mode = NORMAL").fetchone()
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

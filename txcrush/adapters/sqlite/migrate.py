@@ -8,7 +8,12 @@ import sqlite3
 from collections.abc import Sequence
 from importlib import resources
 
-from txcrush.model.errors import StorageFailed
+from txcrush.adapters.sqlite.failures import primary_code
+from txcrush.model.errors import StorageDamaged, StorageFailed
+
+_SCHEMA = "schema"
+_PLAUSIBLE = 1_000_000
+"""A schema number beyond this is no newer program's but a damaged header's."""
 
 
 def scripts() -> tuple[str, ...]:
@@ -21,12 +26,22 @@ def scripts() -> tuple[str, ...]:
 def refuse_unknown(path: str, known: int) -> None:
     """Raise `StorageFailed` for a database of a later or another program, without changing a byte of the directory.
 
-    A database with nothing in its WAL is read as immutable, so that SQLite makes no files of its own.
+    A database with nothing in its WAL is read as immutable, so that SQLite makes no files of its own. Raises
+    `StorageDamaged` or SQLite's errors where the file is none, or not a sound one.
     """
     if not os.path.exists(path):
         return
     has_wal = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
-    connection = sqlite3.connect(f"{uri(path)}?{'mode=ro' if has_wal else 'immutable=1'}", uri=True)
+    try:
+        _refuse_file(path, known, "mode=ro" if has_wal else "immutable=1")
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_CANTOPEN:
+            raise
+        _refuse_file(path, known, "immutable=1")  # no shared memory here: the header has to do
+
+
+def _refuse_file(path: str, known: int, how: str) -> None:
+    connection = sqlite3.connect(f"{uri(path)}?{how}", uri=True)
     try:
         _refuse_unknown(connection, path, known)
     finally:
@@ -52,13 +67,34 @@ def uri(path: str) -> str:
 
 
 def _refuse_unknown(connection: sqlite3.Connection, path: str, known: int) -> None:
-    version = _version(connection)
+    version, noted = _version(connection), _noted(connection)
+    if noted is not None and noted <= known and not noted <= version <= _PLAUSIBLE:
+        raise StorageDamaged(f"{path} says that its schema is {version}, and inside that it is {noted}")
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
         raise StorageFailed(f"{path} is not a database of txcrush: move it away")
     if version > known:
         raise StorageFailed(
             f"{path} was written by a newer txcrush (schema {version}, this program knows {known}): upgrade txcrush"
         )
+
+
+def note(connection: sqlite3.Connection, version: int) -> None:
+    """Write the schema's number into the database too: a damaged header is not taken for a newer program's."""
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value "
+        "WHERE value != excluded.value",
+        (_SCHEMA, str(version)),
+    )
+
+
+def _noted(connection: sqlite3.Connection) -> int | None:
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (_SCHEMA,)).fetchone()
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_ERROR:
+            raise
+        return None  # another program's database, or a new one
+    return int(row[0]) if row and str(row[0]).isdigit() else None
 
 
 def _version(connection: sqlite3.Connection) -> int:
