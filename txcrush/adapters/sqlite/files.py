@@ -22,6 +22,7 @@ log = Logger()
 
 DATABASE_FILE = "txcrush.db"
 READERS = 2
+_CLOSE_WAIT_MS = 500
 READ_BUSY_S = 5.0
 """Seconds that a read waits for another process that holds the database."""
 
@@ -70,6 +71,7 @@ class Files:
         try:
             for reader in self.readers:
                 reader.close()
+            self.writer.execute(f"PRAGMA busy_timeout = {_CLOSE_WAIT_MS}")
             self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             log.warn("the WAL of {path} stays for the next start: {error}", path=self.path, error=error)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
+from traceback import clear_frames
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
@@ -67,14 +68,13 @@ def ask(connection: sqlite3.Connection, query: Query) -> Any:
     """The query's result, or the error to fail with."""
     try:
         return query(connection)
-    except CrushError as error:
-        return error
     except sqlite3.OperationalError as error:
-        if primary_code(error) >= 0 or "UTF-8" not in str(error):
-            return storage_failure(error)
-        return _ask_leniently(connection, query)
+        if primary_code(error) < 0 and "UTF-8" in str(error):
+            clear_frames(error.__traceback__)
+            return _ask_leniently(connection, query)
+        return _failure(error)
     except Exception as error:  # whatever it is, it is the asker's answer and the thread lives on
-        return storage_failure(error)
+        return _failure(error)
 
 
 def _ask_leniently(connection: sqlite3.Connection, query: Query) -> Any:
@@ -83,6 +83,12 @@ def _ask_leniently(connection: sqlite3.Connection, query: Query) -> Any:
     try:
         return query(connection)
     except Exception as error:
-        return error if isinstance(error, CrushError) else storage_failure(error)
+        return _failure(error)
     finally:
         connection.text_factory = str
+
+
+def _failure(error: Exception) -> CrushError:
+    """What the asker gets. A cursor in the error's frames would keep its read open, and closing would wait for it."""
+    clear_frames(error.__traceback__)
+    return error if isinstance(error, CrushError) else storage_failure(error)

@@ -23,6 +23,7 @@ CLEAN_S = 0.1
 UNCLEAN_S = 2.0
 SUSPECT_S = 120.0
 _STEPS = 2000  # virtual machine steps between two looks at the clock: well below a millisecond of them
+_HEADER = b"SQLite format 3\0"
 _NO_ANSWER = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 """Out of time, held by another process, or on a file system that has no shared memory."""
 
@@ -48,6 +49,8 @@ def damage(path: str, seconds: Callable[[], float]) -> str:
     """
     if not _has_bytes(path):
         return ""
+    if not _has_known_format(path):
+        return "the header names a file format that does not exist"
     limit_s, check = _limit_s(path), "integrity_check" if _is_suspect(path) else "quick_check"
     mode = "rw" if _has_bytes(f"{path}-journal") else "ro"  # what a crash left in a journal must be rolled back first
     deadline = seconds() + limit_s
@@ -58,6 +61,14 @@ def damage(path: str, seconds: Callable[[], float]) -> str:
         except sqlite3.Error as error:
             found = _found_of(error)
     return "" if found == "ok" else str(found)
+
+
+def _has_known_format(path: str) -> bool:
+    """Legacy or WAL, for writing and reading: SQLite takes any other number for a later one, and never writes then.
+    What has no header at all is judged by SQLite."""
+    with open(path, "rb") as database:
+        header = database.read(20)
+    return header[:16] != _HEADER or {*header[18:20]} <= {1, 2}
 
 
 def _found_of(error: sqlite3.Error) -> str:
@@ -78,10 +89,11 @@ def move_aside(path: str, now: Callable[[], float]) -> str:
         number += 1
         target = f"{path}.corrupt-{stamp}-{number}"
     for suffix in ("", "-wal", "-journal"):
-        if os.path.exists(path + suffix):
+        if _has_bytes(path + suffix):
             os.replace(path + suffix, target + suffix)
-    if os.path.isfile(f"{path}-shm"):
-        os.remove(f"{path}-shm")
+    for suffix in ("-wal", "-journal", "-shm"):
+        if os.path.isfile(path + suffix):
+            os.remove(path + suffix)
     return target
 
 

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from txcrush.adapters.sqlite import queries
 from txcrush.adapters.sqlite.answers import answer, asker
-from txcrush.adapters.sqlite.backlog import FULL_COUNT, Backlog
+from txcrush.adapters.sqlite.backlog import Backlog
 from txcrush.adapters.sqlite.changes import accept_run, apply_changes, weight
 from txcrush.adapters.sqlite.condition import Condition
 from txcrush.adapters.sqlite.failures import storage_failure
@@ -39,6 +39,7 @@ from txcrush.ports import NewId, OpenStore, Store
 
 LOG_BYTES = 64 * 1024 * 1024
 LOG_AGE_S = 7 * 24 * 3600
+READS_LIMIT = 10_000
 READ_WAIT_S = 5.0
 """Seconds that a read waits for the writes before it; then its asker is told."""
 
@@ -178,7 +179,7 @@ class SqliteStore:
         apply_changes(connection, changes)
         self._retention.note(changes)
 
-    def _write(self, work: Work, size: int) -> "Deferred[Any]":
+    def _write(self, work: Work, size: int = 0) -> "Deferred[Any]":
         deferred = asker()
         if not self._refused(deferred, is_full=self._backlog.is_full):
             self._writer.write(work, deferred, size)
@@ -186,7 +187,7 @@ class SqliteStore:
 
     def _read(self, query: Query) -> "Deferred[Any]":
         deferred = asker()
-        if self._refused(deferred, is_full=self._reading >= FULL_COUNT):
+        if self._refused(deferred, is_full=self._reading >= READS_LIMIT):
             return deferred
         self._reading += 1
         if self._backlog.count:
