@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from os import path as paths
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from typing import Any
 
 from twisted.application.service import Service
@@ -49,6 +50,7 @@ from txcrush.http.config import ConfigRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
 from txcrush.http.generations import Generations
+from txcrush.http.limits import limits_within
 from txcrush.http.listening import Listening, listen
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
@@ -245,9 +247,11 @@ def build_server(
     )
     resource = build_app(families, edges.in_thread).resource()
 
+    limits = limits_within(open_files_limit())
+
     def begin_listening() -> Deferred[Listening]:
         return Deferred.fromCoroutine(
-            listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes)
+            listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes, limits=limits)
         )
 
     return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
@@ -277,6 +281,12 @@ def route_families(
         SkillRoutes(workspaces, skill_files),
         ExtensionRoutes(workspaces),
     ]
+
+
+def open_files_limit() -> int:
+    """How many files this process may have open."""
+    soft, _ = getrlimit(RLIMIT_NOFILE)
+    return 1 << 20 if soft == RLIM_INFINITY else soft
 
 
 def _new_id() -> str:
