@@ -19,10 +19,10 @@ class LoopLag:
 
     def start(self) -> None:
         self._due = self._reactor.seconds()
-        self._calls.start(PERIOD_S).addErrback(lambda failure: failure.trap())  # type: ignore[no-untyped-call]
+        self._calls.start(PERIOD_S).addErrback(lambda failure: failure.trap())
 
     def stop(self) -> None:
-        self._calls.stop()  # type: ignore[no-untyped-call]
+        self._calls.stop()
 
     @property
     def longest_ms(self) -> float:

@@ -4,14 +4,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from dataclasses import replace as changed
 
 from twisted.logger import Logger
 
 from txcrush.adapters.sqlite import migrate, queries, replacement, soundness
-from txcrush.adapters.sqlite.failures import is_busy, is_damage, storage_failure
+from txcrush.adapters.sqlite.failures import is_damage, primary_code, storage_failure
 from txcrush.adapters.sqlite.lock import DirectoryLock, prepare_directory
 from txcrush.adapters.sqlite.wal import KEEP_BYTES
 from txcrush.model.errors import StorageDamaged
@@ -23,6 +23,7 @@ log = Logger()
 DATABASE_FILE = "txcrush.db"
 READERS = 2
 _CLOSE_WAIT_MS = 500
+_NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 READ_BUSY_S = 5.0
 """Seconds that a read waits for another process that holds the database."""
 
@@ -122,20 +123,34 @@ def _open_sound(
 
 
 def _open_alone(path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack) -> Files:
-    """Open the database, or leave nothing of it open."""
-    with ExitStack() as own:
-        files = _open_database(path, settings, lock, new_id, own)
-        undo.push(own.pop_all())
+    """Open the database, or leave nothing of it open; where the file system has no shared memory, without WAL."""
+    try:
+        files = _open_whole(path, settings, lock, new_id, undo)
+    except sqlite3.OperationalError as error:
+        if primary_code(error) not in _NO_SHARED_MEMORY or not os.path.isfile(path):
+            raise
+        log.warn("no WAL on this file system: {error}", error=error)
+        _leave_wal(path)
+        files = _open_whole(path, settings, lock, new_id, undo, wal=False)
     soundness.clear_suspicion(path)
     return files
 
 
+def _open_whole(
+    path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack, *, wal: bool = True
+) -> Files:
+    with ExitStack() as own:
+        files = _open_database(path, settings, lock, new_id, own, wal=wal)
+        undo.push(own.pop_all())
+    return files
+
+
 def _open_database(
-    path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack
+    path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack, *, wal: bool = True
 ) -> Files:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     writer = _connect(path, settings, undo)
-    journal_mode = _choose_journal(writer)
+    journal_mode = _choose_journal(writer, wal=wal)
     writer.execute("PRAGMA synchronous = FULL")
     writer.execute("PRAGMA secure_delete = ON")
     writer.execute(f"PRAGMA journal_size_limit = {KEEP_BYTES}")
@@ -164,26 +179,20 @@ def _connect(path: str, settings: OpenSettings, undo: ExitStack) -> sqlite3.Conn
     return connection
 
 
-def _choose_journal(connection: sqlite3.Connection) -> str:
+def _choose_journal(connection: sqlite3.Connection, *, wal: bool) -> str:
     """WAL where the file system can, else what it gives. Read back: SQLite declines silently."""
-    try:
+    if wal:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError as error:
-        if is_busy(error):
-            raise
-        log.warn("no WAL on this file system: {error}", error=error)
-        _leave_wal(connection)
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     if mode != "wal":
         log.warn("the database is kept with a rollback journal ({mode}): slower, and as safe", mode=mode)
     return str(mode)
 
 
-def _leave_wal(connection: sqlite3.Connection) -> None:
-    """A database that was in WAL mode elsewhere can be read here only by who holds it alone: then its index of the WAL
-    lies in memory."""
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
-    connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-    connection.execute("PRAGMA locking_mode = NORMAL").fetchone()
-    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+def _leave_wal(path: str) -> None:
+    """A database that was in WAL mode elsewhere can be read here only by who holds it alone from the first: then its
+    index of the WAL lies in memory. Once it is out of WAL mode everybody can."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as alone:
+        alone.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+        alone.execute("PRAGMA journal_mode = DELETE").fetchone()
