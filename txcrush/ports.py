@@ -68,7 +68,7 @@ class Store(Protocol):
         """Every session, children too, in no order."""
 
     def messages(self, session_id: SessionId) -> "Deferred[list[Message]]":
-        """The session's messages, oldest first (creation second, then insertion)."""
+        """The session's messages, in the order in which they were made, whatever their clock said."""
 
     def unfinished_messages(self) -> "Deferred[list[Message]]":
         """Assistant messages without a finish, of any session: what a crash has cut off."""

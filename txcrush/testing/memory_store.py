@@ -234,7 +234,7 @@ class MemoryStore:
         return result
 
     def _in_order(self) -> list[Message]:
-        return sorted(self._tables.messages.values(), key=lambda one: one.created_at)
+        return list(self._tables.messages.values())
 
 
 def _answer(deferred: "Deferred[Any]", work: Callable[[], Any]) -> None:

@@ -119,7 +119,7 @@ def _open_sound(
     if lock is None:
         raise StorageDamaged(f"the database file is damaged: {found}")
     aside = replacement.replace(path, settings.schema, now, settings.seconds, found)
-    return changed(_open_database(path, settings, lock, new_id, undo), moved_aside=aside)
+    return changed(_open_alone(path, settings, lock, new_id, undo), moved_aside=aside)
 
 
 def _open_alone(path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack) -> Files:

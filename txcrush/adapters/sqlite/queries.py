@@ -22,8 +22,8 @@ log = Logger()
 
 _SESSIONS = f"SELECT {rows.SESSION_COLUMNS} FROM sessions"
 _MESSAGES = f"SELECT {rows.MESSAGE_COLUMNS} FROM messages"
-_IN_ORDER = "ORDER BY created_at, rowid"
-_NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
+_IN_ORDER = "ORDER BY rowid"  # not by time: a clock that is set back while a run goes on would mix its messages
+_NEWEST_FIRST = "ORDER BY rowid DESC"
 _FILES = f"SELECT {rows.FILE_COLUMNS} FROM files WHERE session_id = ? ORDER BY version, created_at, rowid"
 _READ_MARKS = "SELECT path, read_at, size, mtime_ns FROM read_files WHERE session_id = ? ORDER BY read_at DESC, path"
 _EVENTS = f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -65,7 +65,7 @@ def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str) ->
         return 0
     names = ", ".join(columns)
     marks = ", ".join("?" for _ in columns)
-    insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"
+    insert = f"INSERT OR IGNORE INTO {table} (rowid, {names}) VALUES (?, {marks})"  # rowids are the order of messages
     count = 0
     for row in _rows(damaged, table, names):
         count += fresh.execute(insert, row).rowcount > 0
@@ -87,11 +87,11 @@ def _until_damage(
 ) -> Generator[tuple[object, ...], None, bool]:
     """Rows that were not seen yet; returns whether all the others were reached."""
     try:
-        for rowid, *row in damaged.execute(select):
-            if rowid in seen:
+        for row in damaged.execute(select):
+            if row[0] in seen:
                 return True
-            seen.add(rowid)
-            yield tuple(row)
+            seen.add(row[0])
+            yield row
     except sqlite3.Error as error:
         log.info("reading on was not possible: {error}", error=error)
         return False
