@@ -51,10 +51,14 @@ class Readers:
 
     def stop_and_join(self) -> None:
         """Answer what is queued, then end the threads. Blocks: not for the reactor's thread."""
-        for _ in self._threads:
-            self._queue.put(None)
+        self.stop()
         for thread in self._threads:
             thread.join()
+
+    def stop(self) -> None:
+        """Let the threads end, those that were ever started."""
+        for _ in self._threads:
+            self._queue.put(None)
 
     def _run(self, connection: sqlite3.Connection) -> None:
         while (read := self._queue.get()) is not None:

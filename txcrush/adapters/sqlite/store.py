@@ -70,8 +70,13 @@ class SqliteStore:
         self._closed = False
         self._is_released = False
         self._closers: list[Deferred[None]] = []
-        self._writer.start()
-        self._readers.start()
+        try:
+            self._writer.start()
+            self._readers.start()
+        except RuntimeError:  # the system has no more threads for us
+            self._writer.stop()
+            self._readers.stop()
+            raise
 
     @property
     def journal_mode(self) -> str:
@@ -264,7 +269,7 @@ class OpenSqliteStore:
         released = partial(self._open.discard, directory)
         try:
             store = SqliteStore(self._reactor, files, retention, released, self._settings.seconds)
-        except RuntimeError as error:  # the system has no more threads for us
+        except RuntimeError as error:
             files.close()
             self._failed(Failure(storage_failure(error)), directory, deferred)
             return

@@ -88,8 +88,12 @@ class Writer:
 
     def stop_and_join(self) -> None:
         """Write what is queued, then end the thread. Blocks: not for the reactor's thread."""
-        self._queue.put(_STOP)
+        self.stop()
         self._thread.join()
+
+    def stop(self) -> None:
+        """Let the thread end, if it was ever started."""
+        self._queue.put(_STOP)
 
     def _run(self) -> None:
         stopping = False
