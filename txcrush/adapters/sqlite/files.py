@@ -109,7 +109,7 @@ def _open_sound(
     replacement.finish(path, now)
     try:
         migrate.refuse_unknown(path, len(settings.schema))
-        found = soundness.damage(path, settings.seconds)
+        found = soundness.damage(path)
         if not found:
             return _open_alone(path, settings, lock, new_id, undo)
     except (sqlite3.Error, StorageDamaged) as error:

@@ -74,7 +74,8 @@ def messages(connection: Connection, session_id: SessionId) -> list[Message]:
 
 
 def unfinished_messages(connection: Connection) -> list[Message]:
-    found = connection.execute(f"{_MESSAGES} WHERE role = 'assistant' AND finished_at IS NULL {_IN_ORDER}")
+    indexed = f"{_MESSAGES} INDEXED BY idx_messages_unfinished"  # of a million, none or a few
+    found = connection.execute(f"{indexed} WHERE role = 'assistant' AND finished_at IS NULL {_IN_ORDER}")
     return _readable(rows.message_of, found)
 
 

@@ -8,6 +8,7 @@ deleted: it is moved aside with its WAL, under one name, so that SQLite's own to
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,10 +20,9 @@ from txcrush.adapters.sqlite.migrate import uri
 
 log = Logger()
 
-CLEAN_S = 0.1
+CLEAN_S = 0.05
 UNCLEAN_S = 2.0
 SUSPECT_S = 120.0
-_STEPS = 2000  # virtual machine steps between two looks at the clock: well below a millisecond of them
 _HEADER = b"SQLite format 3\0"
 _NO_ANSWER = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 """Out of time, held by another process, or on a file system that has no shared memory."""
@@ -42,10 +42,10 @@ def clear_suspicion(path: str) -> None:
         os.remove(f"{path}-suspect")
 
 
-def damage(path: str, seconds: Callable[[], float]) -> str:
+def damage(path: str) -> str:
     """What is wrong with the database, in SQLite's words; empty where nothing was found in the time that it is given.
 
-    Raises what else keeps it from being read. `seconds` is a clock that never jumps. Blocks.
+    Raises what else keeps it from being read. Blocks.
     """
     if not _has_bytes(path):
         return ""
@@ -53,13 +53,16 @@ def damage(path: str, seconds: Callable[[], float]) -> str:
         return "the header names a file format that does not exist"
     limit_s, check = _limit_s(path), "integrity_check" if _is_suspect(path) else "quick_check"
     mode = "rw" if _has_bytes(f"{path}-journal") else "ro"  # what a crash left in a journal must be rolled back first
-    deadline = seconds() + limit_s
     with closing(sqlite3.connect(f"{uri(path)}?mode={mode}", uri=True, timeout=0.0)) as connection:
-        connection.set_progress_handler(lambda: seconds() > deadline, _STEPS)
+        limit = threading.Timer(limit_s, connection.interrupt)  # no progress handler is called within a table's check
+        limit.start()
         try:
             (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
         except sqlite3.Error as error:
             found = _found_of(error)
+        finally:
+            limit.cancel()
+            limit.join()
     return "" if found == "ok" else str(found)
 
 
