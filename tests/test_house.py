@@ -251,3 +251,13 @@ def test_the_wheel_holds_the_plugin_and_every_file_of_the_package(wheel: list[st
 def test_the_wheel_holds_nothing_that_the_machine_made(wheel: list[str]) -> None:
     assert [name for name in wheel if name.endswith(("dropin.cache", ".pyc"))] == []
     assert [name for name in wheel if name.startswith("twisted/")] == ["twisted/plugins/txcrush_plugin.py"]
+
+
+LATE = ("html_to_markdown", "json_repair", "lxml", "psutil", "tree_sitter", "tree_sitter_bash", "wcwidth")
+"""Libraries that a server starts without: each is imported where it is used first."""
+
+
+def test_the_server_starts_without_the_libraries_that_only_some_runs_need() -> None:
+    code = f"import sys, txcrush.wiring; print(*(name for name in {LATE!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []

@@ -102,7 +102,8 @@ class Store(Protocol):
         """The policies of all sessions that have one."""
 
     def events_after(self, seq: int, limit: int) -> "Deferred[list[LoggedEvent]]":
-        """Logged events with a larger number, in order, at most `limit`.
+        """Logged events with a larger number, in order, at most `limit`, and fewer where they are big: none only where
+        there is none.
         Fails with `CursorTooOld` where retention has removed some of them."""
 
     def close(self) -> "Deferred[None]":
@@ -126,6 +127,9 @@ class StreamSink(Protocol):
 
     def reasoning_ended(self, signature: str = "") -> None:
         """The reasoning block is complete; `signature` is the provider's seal on it, where it has one."""
+
+    def stalled(self, wait_s: float) -> None:
+        """Nothing new has come for so many seconds, and is still waited for. May be called from a timer."""
 
     def tool_started(self, call_id: str, name: str) -> None:
         """The model begins to write a tool call."""

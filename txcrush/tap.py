@@ -19,7 +19,9 @@ from txcrush import __version__
 from txcrush.adapters import logs
 from txcrush.lifetime import Lifetime, Process, Reactor, Server
 from txcrush.model.addresses import default_host, default_state_dir, parse_host
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import Unanswered, parse_unanswered
+from txcrush.model.quantities import parse_duration, parse_size
 from txcrush.model.settings import ServerSettings
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
@@ -39,6 +41,13 @@ _PARAMETERS: dict[str, tuple[str | None, str]] = {
         None,
         "What becomes of a permission that nobody answers: ask, deny:SECONDS or allow [default: ask]",
     ),
+    "event-log-size": (None, "How much of a project's event log is kept for clients that come back [default: 64M]"),
+    "event-log-age": (None, "How long an event is kept for them [default: 7d]"),
+    "max-cost": (None, "End a run that has cost so many dollars, before its next request [default: never]"),
+    "max-tokens": (None, "End a run that has used so many tokens, before its next request [default: never]"),
+    "max-steps": (None, "End a run that has asked a model so many times [default: never]"),
+    "max-seconds": (None, "End a run that has taken so many seconds [default: never]"),
+    "provider-idle": (None, "Give a model request up that brings nothing new for so many seconds [default: 300]"),
     "log-level": (None, "debug, info, warn, error or critical [default: info]"),
     "log-format": (None, "text or json [default: text on a terminal, json elsewhere]"),
 }
@@ -114,8 +123,12 @@ class Options(UsageOptions):
             allow_private_fetch=bool(self["allow-private-fetch"]),
             replaceable=bool(self["replaceable"]),
             unanswered=self._unanswered(),
+            event_log_bytes=self._quantity("event-log-size", "64M", parse_size),
+            event_log_age_s=self._quantity("event-log-age", "7d", parse_duration),
             idle_exit_s=None if idle_exit is None else _seconds(source, idle_exit),
             detach_grace_s=_seconds("CRUSH_SERVER_DETACH_GRACE", detach_grace),
+            budget=self._budget(),
+            provider_idle_s=_positive("--provider-idle", self["provider-idle"]) or 300.0,
         )
 
     def log_observer(self, stream: TextIO) -> ILogObserver:
@@ -156,6 +169,20 @@ class Options(UsageOptions):
             return parse_unanswered(self["unanswered"] or "ask")
         except ValueError as error:
             raise UsageError(f"--unanswered {error}") from error
+
+    def _quantity(self, name: str, default: str, parse: Callable[[str], int]) -> int:
+        try:
+            return parse(self[name] or default)
+        except ValueError as error:
+            raise UsageError(f"--{name} {error}") from error
+
+    def _budget(self) -> Budget:
+        return Budget(
+            cost=_positive("--max-cost", self["max-cost"]),
+            tokens=_whole("--max-tokens", self["max-tokens"]),
+            steps=_whole("--max-steps", self["max-steps"]),
+            seconds=_positive("--max-seconds", self["max-seconds"]),
+        )
 
     def _adopt(self, twist: MutableMapping[str, Any]) -> None:
         """Set up `twist` itself: the asyncio reactor unless one was named, and our log in place of its own."""
@@ -224,6 +251,25 @@ def _seconds(name: str, text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise UsageError(f"{name} wants a number of seconds such as 60, not {text!r}")
     return seconds
+
+
+def _positive(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UsageError(f"{name} wants a number above 0, not {text!r}")
+    return number
+
+
+def _whole(name: str, text: str | None) -> int | None:
+    number = _positive(name, text)
+    if number is not None and number != int(number):
+        raise UsageError(f"{name} wants a whole number, not {text!r}")
+    return None if number is None else int(number)
 
 
 def _one_of(name: str, value: str | None, choices: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ from txcrush.adapters.config_paths import in_work_tree
 from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
-from txcrush.adapters.providers import ProviderBuilder, offline_config
+from txcrush.adapters.providers import Limits, ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
 from txcrush.adapters.tools.palette import Edges as ToolEdges
@@ -161,7 +161,8 @@ class _Edges:
         self._settings = settings
         self._environ = environ
         self.clock = WallClock(reactor)
-        self.files = DiskProjectFiles(reactor, environ, trust_projects=settings.trust_projects)
+        self._own = OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ)
+        self.files = DiskProjectFiles(reactor, self._own, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
         self._providers = ProviderBuilder(
             reactor,
@@ -170,6 +171,7 @@ class _Edges:
             expand=lambda value: expand(value, environ),
             new_id=_new_id,
             keep_secret=logs.secrets.add,
+            limits=Limits(idle_s=settings.provider_idle_s),
         )
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
         self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
@@ -181,7 +183,14 @@ class _Edges:
         """What the core needs of them."""
         settings, in_thread = self._settings, self.in_thread
         return Edges(
-            open_store=OpenSqliteStore(self._reactor, self.clock.seconds, _new_id, _open_settings(self._environ)),
+            open_store=OpenSqliteStore(
+                self._reactor,
+                self.clock.seconds,
+                _new_id,
+                _open_settings(self._environ),
+                log_bytes=settings.event_log_bytes,
+                log_age_s=settings.event_log_age_s,
+            ),
             config_files=JsonConfigFiles(
                 self._reactor, _config_settings(settings, self._environ), self._providers.list_models
             ),
@@ -202,6 +211,8 @@ class _Edges:
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            budget=settings.budget,
+            redact=logs.secrets.redact,
         )
 
     def _of_tools(self) -> ToolEdges:
@@ -215,7 +226,7 @@ class _Edges:
             in_thread=self.in_thread,
             new_id=_new_id,
             environ=self._environ,
-            own=OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=self._environ),
+            own=self._own,
             redact=logs.secrets.redact,
         )
 

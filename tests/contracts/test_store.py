@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import DeskEntry, DeskKind, Fallback, SessionPolicy, Settlement, Unanswered
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
@@ -31,6 +32,7 @@ from txcrush.model.storage import (
     PutPolicy,
     PutSession,
     ReadMark,
+    SkipNumbers,
     StartRun,
 )
 from txcrush.ports import Store
@@ -56,6 +58,7 @@ def record(run_id: str, position: int, **changes: Any) -> RunRecord:
         run_id=RunId(run_id),
         attachments=(Attachment("/a", "a", "image/png", b"\x00\xff"),),
         when_busy=WhenBusy.QUEUE,
+        budget=Budget(cost=0.5, steps=3),
     )
     values = {"id": RunId(run_id), "minted": False, "prompt": prompt, "position": position, "accepted_at": 5}
     return RunRecord(**{**values, **changes})
@@ -404,6 +407,28 @@ async def test_numbers_and_the_generation_survive_a_restart(opened: Opened) -> N
     await opened.store.write(AppendEvent(event(41)))
     head = (await opened.again()).head()
     assert (head.generation, head.seq) == (generation, 41)
+
+
+@pytest_twisted.ensureDeferred
+async def test_promise_27_numbers_that_were_skipped_are_known_after_every_restart(opened: Opened) -> None:
+    await opened.store.write(AppendEvent(event(41)))
+    await opened.store.write(SkipNumbers(41, 100))
+    store = await opened.again()
+    assert (store.head().seq, store.head().skipped) == (100, (SkipNumbers(41, 100),))
+    await store.write(SkipNumbers(100, 200), AppendEvent(event(201, "m2")))
+    head = (await opened.again()).head()
+    assert (head.seq, head.skipped) == (201, (SkipNumbers(41, 100), SkipNumbers(100, 200)))
+
+
+@pytest_twisted.ensureDeferred
+async def test_big_events_may_come_fewer_at_a_time_and_none_only_where_there_is_none(opened: Opened) -> None:
+    store = opened.store
+    big = [replace(event(seq, kind=EventKind.FILE), body=b"x" * 700_000) for seq in range(1, 6)]
+    await store.write(*(AppendEvent(one) for one in big))
+    read: list[LoggedEvent] = []
+    while page := await store.events_after(read[-1].seq if read else 0, 10):
+        read += page
+    assert read == big
 
 
 @pytest_twisted.ensureDeferred

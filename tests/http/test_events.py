@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.http.events import FLUSH_S, HARD_BYTES, HEARTBEAT_S, OVERFLOW_S, QUEUE_BYTES, Reader
+from txcrush.http.readers import FLUSH_S, HARD_BYTES, HEARTBEAT_S, OVERFLOW_S, QUEUE_BYTES, Reader
 from txcrush.model.ids import WorkspaceId
 from txcrush.testing.answer import StreamEvent
 from txcrush.testing.conversation import now

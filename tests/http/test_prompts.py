@@ -246,6 +246,30 @@ class Ends(PromptsCase):
         self.assertEqual([end["run_id"] for end in self.stream.of("run_complete") if "run_id" in end], ["R1"])
 
 
+class Limited(PromptsCase):
+    def test_promise_17_a_run_that_its_budget_stops_is_500_and_says_why(self) -> None:
+        self.provider.add(Call("c1", "look"))
+        asked = self.prompt(max_steps=1, max_cost=None)
+        self.tool.answer("c1")
+        answer = asked.answer
+        self.assertEqual((answer.status, answer.message[:22]), (500, "Stopped by the budget:"))
+        self.assertIn("raise max_steps", answer.message)
+        self.assertEqual([one.payload["error"] for one in self.ends()], [answer.message])
+
+    def ends(self) -> list[Any]:
+        return [event for event in self.stream.events if event.kind == "run_complete"]
+
+    def test_promise_17_limits_without_sense_are_400(self) -> None:
+        for limit in ({"max_cost": 0}, {"max_tokens": -1}, {"max_steps": 0}, {"max_seconds": -0.5}):
+            answer = self.prompt(**limit).answer
+            self.assertEqual(
+                (answer.status, answer.message), (400, f"{next(iter(limit))} must be more than 0, or left out")
+            )
+        self.assertEqual(self.prompt(max_steps="many").answer.status, 400)
+        self.assertEqual(self.prompt(max_steps=1, when_busy="steer").answer.status, 400)
+        self.assertEqual(self.provider.requests, [])
+
+
 class Dropped(PromptsCase):
     def test_seed_b_a_dropped_client_leaves_the_run_running(self) -> None:
         self.provider.add(Wait(), "ok")

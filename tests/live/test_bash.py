@@ -421,3 +421,14 @@ async def test_a_command_in_another_language_gets_its_words(shell: Shell) -> Non
     word = "grüße 中 🙂"
     assert (await shell.run(f"echo '{word}'"))[1] == f"{word}\n"
     assert (await shell.run(f"{sys.executable} -c 'print(1)'"))[1] == "1\n"
+
+
+@pytest_twisted.ensureDeferred
+async def test_t_sh_10_a_line_keeps_its_variables_and_directory_and_hands_nothing_on(shell: Shell) -> None:
+    """The reference has a long-lived shell that its tool does not use; here there is none. What would be kept between
+    its commands is kept within one line, and every line begins anew."""
+    line = "export KEPT=yes; mkdir -p below; cd below; own() { echo mine; }"
+    status, out, _ = await shell.run(f"{line}\nbash -c 'echo \"$KEPT\"'; pwd; own")
+    assert (status, out) == (0, f"yes\n{shell.path}/below\nmine\n")
+    status, out, _ = await shell.run('echo "<$KEPT>"; pwd; type own 2>/dev/null || echo gone')
+    assert (status, out) == (0, f"<>\n{shell.path}\ngone\n")

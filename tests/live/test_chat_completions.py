@@ -254,7 +254,7 @@ async def test_a_server_that_never_closes_behind_done_is_cut_off(rig: ProviderRi
 
 
 @pytest_twisted.ensureDeferred
-async def test_p21_statuses_carry_the_providers_words_and_its_wish(rig: ProviderRig) -> None:
+async def test_promise_21_statuses_carry_the_providers_words_and_its_wish(rig: ProviderRig) -> None:
     error = await rig.fails(lambda exchange: exchange.error(429, "slow down", Retry_After="7"))
     assert (error.status, error.title, error.message) == (429, "Too Many Requests", "slow down")
     assert (error.retryable, error.retry_after_s) == (True, 7)
@@ -267,7 +267,7 @@ async def test_p21_statuses_carry_the_providers_words_and_its_wish(rig: Provider
 
 
 @pytest_twisted.ensureDeferred
-async def test_p24_a_key_that_the_provider_quotes_is_not_shown(rig: ProviderRig) -> None:
+async def test_promise_24_a_key_that_the_provider_quotes_is_not_shown(rig: ProviderRig) -> None:
     quoted = f"Incorrect API key provided: {KEY}; team hunter22hunter22"
     extra = {"X-Secret": "hunter22hunter22"}
     with capturedLogs() as logs:
@@ -320,14 +320,14 @@ async def test_a_stream_that_ends_too_early_is_a_transport_error(rig: ProviderRi
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_p22_garbage_ends_the_request_cleanly(rig: ProviderRig, parts: list[bytes]) -> None:
+async def test_promise_22_garbage_ends_the_request_cleanly(rig: ProviderRig, parts: list[bytes]) -> None:
     error = await rig.fails(streamed(*parts))
     assert (error.title, error.retryable) == ("Invalid Response", False)
     assert error.message
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_no_http_at_all_ends_the_request_cleanly(rig: ProviderRig) -> None:
+async def test_promise_22_no_http_at_all_ends_the_request_cleanly(rig: ProviderRig) -> None:
     for garbage in (
         b"SSH-2.0-OpenSSH\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
@@ -338,7 +338,7 @@ async def test_p22_no_http_at_all_ends_the_request_cleanly(rig: ProviderRig) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_an_encoding_that_was_not_asked_for_is_refused(rig: ProviderRig) -> None:
+async def test_promise_22_an_encoding_that_was_not_asked_for_is_refused(rig: ProviderRig) -> None:
     def zipped(exchange: Exchange) -> None:
         exchange.head(Content_Encoding="gzip")
         exchange.chunk(b"\x1f\x8b\x08")
@@ -364,7 +364,7 @@ def endless(exchange: Exchange, data: bytes) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_a_line_without_end_is_cut_off_at_the_limit() -> None:
+async def test_promise_22_a_line_without_end_is_cut_off_at_the_limit() -> None:
     rig = ProviderRig(reactor, Limits(line_bytes=100_000))
 
     def answer(exchange: Exchange) -> None:
@@ -379,7 +379,7 @@ async def test_p22_a_line_without_end_is_cut_off_at_the_limit() -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_headers_without_end_are_cut_off(rig: ProviderRig) -> None:
+async def test_promise_22_headers_without_end_are_cut_off(rig: ProviderRig) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\n")
         endless(exchange, b"x-header: y\r\n" * 5000)
@@ -389,7 +389,7 @@ async def test_p22_headers_without_end_are_cut_off(rig: ProviderRig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p22_an_error_body_without_end_is_read_up_to_the_limit(rig: ProviderRig) -> None:
+async def test_promise_22_an_error_body_without_end_is_read_up_to_the_limit(rig: ProviderRig) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 500 Oops\r\n\r\n")
         endless(exchange, b"x" * 65536)
@@ -400,7 +400,7 @@ async def test_p22_an_error_body_without_end_is_read_up_to_the_limit(rig: Provid
 
 
 @pytest_twisted.ensureDeferred
-async def test_p23_names_that_do_not_resolve_and_ports_where_nobody_listens(rig: ProviderRig) -> None:
+async def test_promise_23_names_that_do_not_resolve_and_ports_where_nobody_listens(rig: ProviderRig) -> None:
     with pytest.raises(ProviderError) as caught:
         await rig.ask(base_url="http://nowhere.invalid/v1")
     assert (caught.value.title, caught.value.retryable) == ("Host Not Found", True)
@@ -412,7 +412,7 @@ async def test_p23_names_that_do_not_resolve_and_ports_where_nobody_listens(rig:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p23_a_server_that_speaks_no_tls_is_a_typed_error(rig: ProviderRig) -> None:
+async def test_promise_23_a_server_that_speaks_no_tls_is_a_typed_error(rig: ProviderRig) -> None:
     class Plain(Protocol):
         def connectionMade(self) -> None:
             self.transport.write(b"220 ready\r\n")
@@ -428,7 +428,7 @@ async def test_p23_a_server_that_speaks_no_tls_is_a_typed_error(rig: ProviderRig
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_a_stalled_stream_is_logged_at_15_s_and_ended_at_the_limit(rig: ProviderRig) -> None:
+async def test_promise_18_a_stalled_stream_is_logged_at_15_s_and_ended_at_the_limit(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -450,7 +450,7 @@ async def test_p18_a_stalled_stream_is_logged_at_15_s_and_ended_at_the_limit(rig
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_a_server_that_never_answers_is_ended_at_the_limit(rig: ProviderRig) -> None:
+async def test_promise_18_a_server_that_never_answers_is_ended_at_the_limit(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     rig.clock.pump([15, 284])
@@ -463,7 +463,7 @@ async def test_p18_a_server_that_never_answers_is_ended_at_the_limit(rig: Provid
 
 
 @pytest_twisted.ensureDeferred
-async def test_p19_keep_alive_bytes_do_not_prolong_the_wait_and_text_does(rig: ProviderRig) -> None:
+async def test_promise_19_keep_alive_bytes_do_not_prolong_the_wait_and_text_does(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()
@@ -516,7 +516,7 @@ async def cancelled(asked: Deferred[ModelReply]) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_cancel_before_the_headers_closes_the_connection(rig: ProviderRig) -> None:
+async def test_promise_18_cancel_before_the_headers_closes_the_connection(rig: ProviderRig) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     await cancelled(asked)
@@ -525,7 +525,9 @@ async def test_p18_cancel_before_the_headers_closes_the_connection(rig: Provider
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_cancel_in_the_middle_closes_the_connection_and_the_sink_hears_nothing_more(rig: ProviderRig) -> None:
+async def test_promise_18_cancel_in_the_middle_closes_the_connection_and_nothing_more_is_said(
+    rig: ProviderRig,
+) -> None:
     asked = rig.ask()
     exchange = await rig.server.next_request()
     exchange.head()

@@ -15,6 +15,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles, lists_no_models
 from txcrush.adapters.config_paths import in_work_tree, project_boundary
+from txcrush.core.settings import WorkspaceSettings
 from txcrush.model.config import Model, ProviderConfig, SelectedModel
 from txcrush.model.errors import BadRequest, ConfigInvalid, Failed, ProviderError
 
@@ -515,3 +516,14 @@ async def test_what_an_untrusted_project_names_is_not_asked(world: World) -> Non
     world.write(world.project / "crush.json", {"providers": {"theirs": {"base_url": "http://127.0.0.1:9/v1"}}})
     config = await world.load(trust=False, list_models=list_models)
     assert "theirs" not in config.providers
+
+
+@pytest_twisted.ensureDeferred
+async def test_providers_that_cannot_be_asked_are_told_beside_the_configuration(world: World) -> None:
+    off = {**FAKE, "disable": True, "api_key": "$OFF_KEY"}
+    world.write(world.user_file, {"providers": {"fake": FAKE, "off": off, "bare": {"api_key": "$BARE_KEY"}}})
+    loaded = await world.files().load(str(world.project), "", False)
+    assert set(loaded.config.providers) == {"fake"}
+    assert {provider.api_key for provider in loaded.left_out} == {"$OFF_KEY", "$BARE_KEY"}
+    settings = WorkspaceSettings(world.files(), str(world.project), False, loaded)
+    assert settings.withheld() >= {"OFF_KEY", "BARE_KEY"}

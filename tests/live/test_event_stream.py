@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
-from txcrush.http import events
+from txcrush.http import readers as events
 from txcrush.testing.answer import StreamEvent, stream_event
 from txcrush.testing.live_client import CLIENT, LiveClient, RawClient
 from txcrush.testing.live_server import LiveServer, PromptsModel
@@ -274,8 +274,13 @@ def _text(event: StreamEvent) -> str:
 
 def _readers() -> list[events.Reader]:
     """Every reader that is subscribed now, of whatever server."""
-    readers = [one for one in gc.get_objects() if type(one) is events.Reader]
-    return [one for one in readers if not one._ended.called]
+    readers = [one for one in gc.get_objects() if isinstance(one, events.Reader)]
+    return [one for one in readers if not one._ended.called and _is_live(one)]
+
+
+def _is_live(reader: events.Reader) -> bool:
+    """Whether it has a socket: those of other tests, in memory, may still lie about."""
+    return hasattr(getattr(reader._request.channel, "transport", None), "dataBuffer")
 
 
 def _queued(reader: events.Reader) -> int:

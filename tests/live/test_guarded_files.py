@@ -25,7 +25,29 @@ GUARDED = [
     "innocent.json",
     "../home/state/token",
     "../home/.config/crush/crush.json",
+    "../home/.bashrc",
+    "../home/.profile",
+    "../home/.zshenv",
+    "../home/.gitconfig",
+    "../home/.config/git/config",
+    "../home/.config/fish/conf.d/x.fish",
+    "../home/.ssh/authorized_keys",
 ]
+HOOKS = [
+    "tools/hooks/pre-commit",
+    "tools/HOOKS/pre-push",
+    "linked-hooks/pre-commit",
+    "included/hooks/pre-commit",
+    "../outside/hooks/post-merge",
+]
+HOOKED = """[user]
+\tname = a
+[core]
+\tbare = false
+\thooksPath = tools/hooks  # ours
+[include]
+\tpath = more
+"""
 CALLS: dict[str, dict[str, object]] = {
     "edit": {"old_string": "", "new_string": "x"},
     "multiedit": {"edits": [{"old_string": "", "new_string": "x"}]},
@@ -53,6 +75,27 @@ def test_promise_48_it_is_asked_for_although_requests_are_skipped(world: FileWor
     assert not os.path.exists(world.root / name)
     now(desk.answer(request.id, Verdict.DENY, ME))
     assert (done.result.stop_turn, os.path.exists(world.root / name)) == (True, False)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_promise_48_hooks_are_guarded_where_git_is_told_to_look_for_them(world: FileWorld, name: str) -> None:
+    (world.root / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (world.root / ".git" / "config").write_text(HOOKED)
+    (world.root / ".git" / "more").write_text("[core] hooksPath = included/hooks\n")
+    (world.root / "tools" / "hooks").mkdir(parents=True)
+    (world.root / "linked-hooks").symlink_to("tools/hooks")
+    (world.home / ".gitconfig").write_text(f'[Core]\n\tHOOKSPATH = "{world.outside}/hooks" ; mine\n')
+    world.start("write", file_path=name, content="x")
+    assert len(world.talk.workspace.permissions.pending()) == 1
+    assert not world.run("write", file_path="tools/other", content="x").is_error
+
+
+def test_promise_48_hooks_are_guarded_where_they_lie_among_other_files(world: FileWorld) -> None:
+    (world.root / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (world.root / ".git" / "config").write_text("[core]\n\thookspath = .\n")
+    assert not world.run("write", file_path="other", content="x").is_error
+    world.start("write", file_path="pre-commit", content="x")
+    assert len(world.talk.workspace.permissions.pending()) == 1
 
 
 def test_promise_48_a_grant_for_the_session_is_for_nothing_guarded(world: FileWorld) -> None:

@@ -292,7 +292,7 @@ async def test_a_connection_is_used_again(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p21_statuses_carry_the_providers_words_and_its_wish(rig: Rig) -> None:
+async def test_promise_21_statuses_carry_the_providers_words_and_its_wish(rig: Rig) -> None:
     error = await rig.fails(lambda exchange: refuse(exchange, 429, "rate_limit_error", "slow down", Retry_After="7"))
     assert (error.status, error.title, error.message) == (429, "Too Many Requests", "slow down")
     assert (error.retryable, error.retry_after_s) == (True, 7)
@@ -303,7 +303,7 @@ async def test_p21_statuses_carry_the_providers_words_and_its_wish(rig: Rig) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_p24_a_key_that_the_provider_quotes_is_not_shown(rig: Rig) -> None:
+async def test_promise_24_a_key_that_the_provider_quotes_is_not_shown(rig: Rig) -> None:
     error = await rig.fails(lambda exchange: refuse(exchange, 401, "authentication_error", f"invalid x-api-key {KEY}"))
     assert (error.message, error.retryable) == ("invalid x-api-key [redacted]", False)
 
@@ -318,7 +318,7 @@ async def test_p24_a_key_that_the_provider_quotes_is_not_shown(rig: Rig) -> None
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_p21_an_error_inside_the_stream(rig: Rig, kind: str, title: str, retryable: bool) -> None:
+async def test_promise_21_an_error_inside_the_stream(rig: Rig, kind: str, title: str, retryable: bool) -> None:
     def broken(exchange: Exchange) -> None:
         answer = MessagesAnswer(exchange)
         answer.begin()
@@ -355,7 +355,7 @@ async def test_a_stream_that_ends_too_early_is_a_transport_error(rig: Rig) -> No
     ],
 )
 @pytest_twisted.ensureDeferred
-async def test_p22_garbage_ends_the_request_cleanly(rig: Rig, data: bytes) -> None:
+async def test_promise_22_garbage_ends_the_request_cleanly(rig: Rig, data: bytes) -> None:
     def garbage(exchange: Exchange) -> None:
         exchange.head()
         exchange.chunk(data)
@@ -369,7 +369,7 @@ async def test_p22_garbage_ends_the_request_cleanly(rig: Rig, data: bytes) -> No
 
 
 @pytest_twisted.ensureDeferred
-async def test_p19_pings_do_not_prolong_the_wait_and_text_does(rig: Rig) -> None:
+async def test_promise_19_pings_do_not_prolong_the_wait_and_text_does(rig: Rig) -> None:
     asked = rig.ask()
     answer = MessagesAnswer(await rig.server.next_request())
     answer.begin()
@@ -393,7 +393,7 @@ async def test_p19_pings_do_not_prolong_the_wait_and_text_does(rig: Rig) -> None
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_cancel_in_the_middle_closes_the_connection_and_the_sink_hears_nothing_more(rig: Rig) -> None:
+async def test_promise_18_cancel_in_the_middle_closes_the_connection_and_the_sink_hears_nothing_more(rig: Rig) -> None:
     asked = rig.ask()
     answer = MessagesAnswer(await rig.server.next_request())
     answer.begin()

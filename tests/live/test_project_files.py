@@ -7,6 +7,7 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
+from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.project_files import MAX_FILE_BYTES, MAX_FILES, DiskProjectFiles
 from txcrush.core.config_defaults import CONTEXT_PATHS
 from txcrush.model.config import Config, Options, TuiOptions
@@ -20,7 +21,8 @@ class World:
         self.env = {"HOME": str(root / "home"), "NOTES": str(root / "notes.md")}
 
     def files(self, trust: bool = False) -> DiskProjectFiles:
-        return DiskProjectFiles(reactor, self.env, trust_projects=trust)  # type: ignore[arg-type]
+        own = OwnPlaces(state_dir="", token_file="", env=self.env)
+        return DiskProjectFiles(reactor, own, trust_projects=trust)  # type: ignore[arg-type]
 
     def write(self, name: str, text: str) -> Path:
         path = self.project / name
@@ -160,3 +162,20 @@ async def test_an_empty_project_needs_nothing(world: World) -> None:
     assert not await world.needs_init()
     world.write("crush.json", "{}")
     assert await world.needs_init()
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_holds_keys_is_no_context_under_any_name(world: World) -> None:
+    secret = world.write(".crush/crush.json", "a-key")
+    world.write(".crush/notes.md", "a-key")
+    (world.project / "AGENTS.md").symlink_to(".crush/crush.json")
+    (world.project / "docs").symlink_to(".crush")
+    os.link(secret, world.project / "hard.md")
+    world.write(".crush/skills/cook/SKILL.md", "stir")
+    user = world.root / "home" / ".ssh" / "id"
+    user.parent.mkdir(parents=True)
+    user.write_text("a-key")
+    names = (".crush", ".crush/crush.json", "docs", "docs/crush.json", "hard.md", "../home/.ssh/id")
+    for trust in (False, True):
+        told = await world.context(*names, user=(str(user),), trust=trust)
+        assert ("a-key" in told, "stir" in told) == (False, True)

@@ -168,7 +168,7 @@ async def test_https_goes_through_a_tunnel_and_the_proxy_sees_no_key(secure: Rig
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"nonsense\r\n\r\n"])
 @pytest_twisted.ensureDeferred
-async def test_p23_a_proxy_that_refuses_the_tunnel_is_named(secure: Rig, answer: bytes) -> None:
+async def test_promise_23_a_proxy_that_refuses_the_tunnel_is_named(secure: Rig, answer: bytes) -> None:
     secure.proxy.answer = answer
     with pytest.raises(ProviderError) as caught:
         await secure.ask()
@@ -177,7 +177,7 @@ async def test_p23_a_proxy_that_refuses_the_tunnel_is_named(secure: Rig, answer:
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_cancel_while_the_tunnel_is_opened_closes_the_connection(secure: Rig) -> None:
+async def test_promise_18_cancel_while_the_tunnel_is_opened_closes_the_connection(secure: Rig) -> None:
     secure.proxy.answer = b""
     asked = secure.ask()
     await secure.proxy.first
@@ -189,7 +189,7 @@ async def test_p18_cancel_while_the_tunnel_is_opened_closes_the_connection(secur
 
 
 @pytest_twisted.ensureDeferred
-async def test_p18_cancel_inside_the_tunnel_closes_the_connection(secure: Rig) -> None:
+async def test_promise_18_cancel_inside_the_tunnel_closes_the_connection(secure: Rig) -> None:
     asked = secure.ask()
     exchange = await secure.server.next_request()
     exchange.head()
@@ -202,7 +202,7 @@ async def test_p18_cancel_inside_the_tunnel_closes_the_connection(secure: Rig) -
 
 
 @pytest_twisted.ensureDeferred
-async def test_p23_a_certificate_for_another_name_is_refused(secure: Rig) -> None:
+async def test_promise_23_a_certificate_for_another_name_is_refused(secure: Rig) -> None:
     with pytest.raises(ProviderError) as caught:
         await secure.ask(f"https://other.test:{secure.server.port}/v1")
     assert (caught.value.title, caught.value.retryable) == ("TLS Error", True)

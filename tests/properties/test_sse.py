@@ -6,7 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txcrush.wire.sse import SseEvent, SseParser, frame
+from txcrush.wire.json import encode, parse_object
+from txcrush.wire.sse import HEARTBEAT, SseEvent, SseParser, frame, identified, opening
 
 FRAGMENTS = [
     b"data", b"data:", b"data: ", b"event:", b"event: x", b"id:", b"id: 1-2", b"retry:", b"retry: 15", b":", b" ",
@@ -56,6 +57,19 @@ def test_p29_any_stream_in_any_chunks_is_parsed_as_the_standard_says(stream: byt
     assert parser.last_event_id == last_id
     # A carriage return at the very end may still belong to a line end, but that changes no field.
     assert parser.retry_ms == retry
+
+
+@given(st.lists(st.text()), st.lists(st.integers(0, 200)))
+def test_promise_29_whatever_a_title_holds_it_comes_back_under_its_id(titles: list[str], cuts: list[int]) -> None:
+    titles = [title.encode("utf-8", "replace").decode() for title in titles]
+    told = [encode({"type": "session", "title": title}) for title in titles]
+    stream = opening("g-0", 1000) + b"".join(
+        identified(f"g-{number}", frame(body)) + HEARTBEAT for number, body in enumerate(told, 1)
+    )
+    events, parser = in_chunks(stream, cuts)
+    assert [parse_object(event.text)["title"] for event in events] == titles
+    assert [event.last_event_id for event in events] == [f"g-{number}" for number in range(1, len(told) + 1)]
+    assert (parser.retry_ms, parser.last_event_id) == (1000, f"g-{len(told)}")
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"))), st.lists(st.integers(0, 200)))

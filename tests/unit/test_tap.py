@@ -7,6 +7,7 @@ from twisted.logger import LogLevel
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.model.budgets import Budget
 from txcrush.tap import Options
 
 HOME = {"HOME": "/home/me"}
@@ -44,6 +45,26 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(str(parsed(TXCRUSH_UNANSWERED="allow").settings().unanswered), "allow")
         with self.assertRaisesRegex(UsageError, "--unanswered wants ask, deny:SECONDS"):
             parsed("--unanswered=deny")
+
+    def test_how_much_of_the_event_log_is_kept_and_for_how_long(self) -> None:
+        usual = parsed().settings()
+        self.assertEqual((usual.event_log_bytes, usual.event_log_age_s), (64 << 20, 7 * 86_400))
+        asked = parsed("--event-log-size", "1G", TXCRUSH_EVENT_LOG_AGE="12h").settings()
+        self.assertEqual((asked.event_log_bytes, asked.event_log_age_s), (1 << 30, 43_200))
+        for wrong in ("--event-log-size=much", "--event-log-age=1y"):
+            with self.assertRaisesRegex(UsageError, "--event-log-.* wants a .* such as"):
+                parsed(wrong)
+
+    def test_promise_17_a_budget_limits_every_run(self) -> None:
+        self.assertTrue(parsed().settings().budget.is_empty)
+        budget = parsed(
+            "--max-cost=0.5", "--max-tokens=1000", TXCRUSH_MAX_STEPS="7", TXCRUSH_MAX_SECONDS="60"
+        ).settings()
+        self.assertEqual(budget.budget, Budget(cost=0.5, tokens=1000, steps=7, seconds=60.0))
+
+    def test_promise_18_the_idle_limit_is_an_option(self) -> None:
+        self.assertEqual(parsed().settings().provider_idle_s, 300.0)
+        self.assertEqual(parsed("--provider-idle=45").settings().provider_idle_s, 45.0)
 
     def test_the_state_directory_follows_xdg_data_home(self) -> None:
         self.assertEqual(parsed(XDG_DATA_HOME="/data").settings().state_dir, "/data/txcrush")
@@ -104,6 +125,11 @@ class UsageErrorTests(SynchronousTestCase):
             "--idle-exit=soon": "--idle-exit wants a number of seconds such as 60, not 'soon'",
             "--idle-exit=-1": "--idle-exit wants a number of seconds such as 60, not '-1'",
             "--idle-exit=inf": "--idle-exit wants a number of seconds such as 60, not 'inf'",
+            "--max-cost=free": "--max-cost wants a number above 0, not 'free'",
+            "--max-seconds=0": "--max-seconds wants a number above 0, not '0'",
+            "--max-steps=1.5": "--max-steps wants a whole number, not '1.5'",
+            "--max-tokens=inf": "--max-tokens wants a number above 0, not 'inf'",
+            "--provider-idle=-1": "--provider-idle wants a number above 0, not '-1'",
             "--log-level=loud": "--log-level wants one of debug, info, warn, error, critical, not 'loud'",
             "--log-format=xml": "--log-format wants one of text, json, not 'xml'",
             "--listen=8080": "--listen wants a Twisted endpoint such as tcp:8080 or unix:/PATH, not '8080'",

@@ -95,12 +95,13 @@ class JsonConfigFiles:
 
     async def _loaded(self, loading: "_Loading") -> LoadedConfig:
         pool = self._reactor.getThreadPool()
-        config = await deferToThreadPool(self._reactor, pool, loading.merged)
-        found = await self._found(loading.unlisted(config), loading.warnings)
-        config = await deferToThreadPool(self._reactor, pool, loading.completed, with_found_models(config, found))
+        merged = await deferToThreadPool(self._reactor, pool, loading.merged)
+        found = await self._found(loading.unlisted(merged), loading.warnings)
+        config = await deferToThreadPool(self._reactor, pool, loading.completed, with_found_models(merged, found))
+        left_out = tuple(merged.providers[name] for name in merged.providers.keys() - config.providers.keys())
         for warning in loading.warnings:
             log.warn("configuration of {path}: {warning}", path=loading.path, warning=warning)
-        return LoadedConfig(config, loading.seen.sources)
+        return LoadedConfig(config, loading.seen.sources, left_out)
 
     async def _found(self, unlisted: Sequence[ProviderConfig], warnings: list[str]) -> dict[str, Sequence[str]]:
         """The models of these providers, all asked at once."""

@@ -11,6 +11,8 @@ from bisect import insort
 from msgspec import Struct
 
 from txcrush.adapters.ignore_files import IgnoreFiles, parts_of
+from txcrush.adapters.places import lies_in
+from txcrush.adapters.private_places import PrivatePlaces
 from txcrush.adapters.ripgrep import PLAIN, Printed, Ripgrep
 from txcrush.core.ignoring import NOISY, Ignoring
 from txcrush.model.errors import Refused
@@ -44,9 +46,18 @@ class Found(Struct, frozen=True):
 
 
 class ContentSearch:
-    """Searches below directories, and single files. `workspace` is the real path of the workspace's directory."""
+    """Searches below directories, and single files. `workspace` is the real path of the workspace's directory. What is
+    private in a directory is left out, unless the directory is private itself: whoever searches it has been asked."""
 
-    def __init__(self, ripgrep: Ripgrep, clock: Clock, in_thread: InThread, ignore_files: IgnoreFiles) -> None:
+    def __init__(
+        self,
+        ripgrep: Ripgrep,
+        clock: Clock,
+        in_thread: InThread,
+        ignore_files: IgnoreFiles,
+        private: PrivatePlaces | None = None,
+    ) -> None:
+        self._private = private
         self._ripgrep = ripgrep
         self._clock = clock
         self._in_thread = in_thread
@@ -87,15 +98,24 @@ class ContentSearch:
         ordered = tuple(by_name[name] for name in names if name in by_name)
         return Found(ordered, printed.is_cut or sum(len(file.lines) for file in ordered) > limit, printed.is_late)
 
+    def _kept_back(self, directory: str) -> tuple[tuple[str, ...], frozenset[tuple[int, int]]]:
+        """What is private below the directory, relative to it; and the numbers of private files with many names."""
+        if self._private is None or self._private.hold(directory):
+            return (), frozenset()
+        return self._private.below(directory), self._private.linked()
+
     def _newest(self, directory: str, workspace: str, query: ContentQuery, output: bytes, count: int) -> list[str]:
         """The newest files that are not ignored, at most `count`, newest first, ties by name.
 
         No more than these are ever sorted: sorting 100,000 names holds the interpreter, and the reactor, for 100 ms.
         """
         ignoring = self._ignore_files.searched(directory, workspace)
+        hidden, linked = self._kept_back(directory)
         newest: list[tuple[int, str]] = []
         for name in read_names(output):
-            dated = _dated(directory, name)
+            if hidden and _lies_in_one(name, hidden):
+                continue
+            dated = _dated(directory, name, linked)
             is_old = dated is not None and len(newest) == count and dated > newest[-1]
             if dated is None or is_old or not _is_searched(ignoring, name, query):
                 continue
@@ -104,12 +124,17 @@ class ContentSearch:
         return [name for _, name in newest]
 
 
-def _dated(directory: str, name: str) -> tuple[int, str] | None:
-    """The file as it is ordered, newest first, ties by name; None for one that is gone."""
+def _dated(directory: str, name: str, kept_back: frozenset[tuple[int, int]]) -> tuple[int, str] | None:
+    """The file as it is ordered, newest first, ties by name; None for one that is gone, or is kept back."""
     try:
-        return -os.lstat(f"{directory}/{name}").st_mtime_ns, name
+        told = os.lstat(f"{directory}/{name}")
     except OSError:
         return None
+    return None if kept_back and (told.st_dev, told.st_ino) in kept_back else (-told.st_mtime_ns, name)
+
+
+def _lies_in_one(name: str, places: tuple[str, ...]) -> bool:
+    return any(lies_in(name, place) for place in places)
 
 
 def _naming(directory: str, query: ContentQuery) -> tuple[str, ...]:

@@ -1,18 +1,20 @@
 """What is never written without somebody's word, whatever is allowed or skipped (`promises.md` 48).
 
-That is the server's and the agent's own configuration, its data, its skills and the scripts of its hooks, and what git
-runs by itself. Names are compared without regard to letter case and to what some file systems ignore in a name, so
-that no look-alike slips through on a disk that takes it for the real thing.
+That is the server's and the agent's own configuration, its data, its skills and the scripts of its hooks, what git runs
+by itself, and what the user's shells and logins read. Names are compared without regard to letter case and to what some
+file systems ignore in a name, so that no look-alike slips through on a disk that takes it for the real thing.
 """
 
 import os
 import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
 from txcrush.adapters.config_paths import DATA_DIRECTORY, located, places, project_boundary
+from txcrush.adapters.git_hooks import hook_paths
 from txcrush.core.config_defaults import PROJECT_SKILLS
 from txcrush.model.config import Config
 
@@ -24,7 +26,19 @@ _GIT_LOOK_ALIKES = frozenset((_GIT, "git~1"))
 _GIT_RUNS = ("config", "config.worktree", "hooks", "commondir", "gitdir", "HEAD", "modules", "worktrees")
 """What decides which programs git starts, in a git directory of any name."""
 
-_DATA_NAMES = ("txcrush.db", "txcrush.db-wal", "txcrush.db-shm", "txcrush.lock", "crush.json", "init", "logs")
+DATA_NAMES = ("txcrush.db", "txcrush.db-wal", "txcrush.db-shm", "txcrush.lock", "crush.json", "init", "logs")
+
+SHELL_NAMES = (
+    *(".profile", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".inputrc"),
+    *(".zshrc", ".zshenv", ".zprofile", ".zlogin", ".zlogout", ".kshrc", ".cshrc", ".tcshrc", ".login"),
+    *(".config/fish", ".pam_environment", ".xprofile", ".xsessionrc", ".xinitrc"),
+)
+"""What shells and logins of the user's read, below the home directory."""
+
+_STARTED_NAMES = (".ssh", ".config/environment.d", ".config/autostart", ".config/systemd/user")
+"""What else there starts programs, or lets somebody in."""
+
+_FOLDED_PATHS = 2048
 
 
 class OwnPlaces(Struct, frozen=True, kw_only=True):
@@ -45,22 +59,33 @@ def guarded_paths(root: str, data_dir: str, config: Config, own: OwnPlaces) -> I
     for top in {root, project_boundary(root)}:
         yield from (os.path.join(top, *name.split("/")) for name in PROJECT_SKILLS)
         yield from _git_paths(top)
+    yield from started_paths(root, own.env)
     yield from (located(path, user.home, own.env) for path in config.options.skills_paths)
     yield from _hook_scripts(root, config.hooks)
+
+
+def started_paths(root: str, env: Mapping[str, str]) -> Iterator[str]:
+    """What is run by itself, though no configuration of ours says so: hooks of git's in a directory of their own, and
+    what shells and logins of the user's read. Looks at the disk."""
+    for top in {root, project_boundary(root)}:
+        yield from hook_paths(top, env)
+    home = places(env).home
+    yield from (os.path.join(home, name) for name in (*SHELL_NAMES, *_STARTED_NAMES))
 
 
 def covers(guarded: Sequence[str], spellings: Iterable[str], roots: Sequence[str]) -> bool:
     """Whether a place, of which all spellings are given, is guarded. A guarded directory that holds a whole workspace
     of `roots` guards nothing."""
     folded_roots = [folded(root) for root in roots]
-    known = [way for path in guarded for way in _ways(path) if not any(_begins(root, way) for root in folded_roots)]
+    known = [way for path in guarded for way in ways(path) if not any(begins(root, way) for root in folded_roots)]
     for spelling in spellings:
         parts = folded(spelling)
-        if any(_begins(parts, way) for way in known) or _is_by_name(parts) or _is_in_git_directory(spelling):
+        if any(begins(parts, way) for way in known) or _is_by_name(parts) or _is_in_git_directory(spelling):
             return True
     return False
 
 
+@lru_cache(maxsize=_FOLDED_PATHS)
 def folded(path: str) -> tuple[str, ...]:
     """The components of a path as the most forgiving file system compares them."""
     return tuple(_folded_name(part) for part in path.split("/") if part)
@@ -71,15 +96,17 @@ def _folded_name(name: str) -> str:
     return unicodedata.normalize("NFKC", visible.casefold()).rstrip(". ") or name
 
 
-def _begins(parts: tuple[str, ...], way: tuple[str, ...]) -> bool:
+def begins(parts: tuple[str, ...], way: tuple[str, ...]) -> bool:
+    """Whether the folded path is the other one, or lies below it."""
     return parts[: len(way)] == way
 
 
-def _ways(path: str) -> list[tuple[str, ...]]:
-    """The guarded path as it is written and as it is on the disk; nothing for one that is not absolute."""
+def ways(path: str) -> list[tuple[str, ...]]:
+    """The path, folded, as it is written and as it is on the disk; nothing for one that is not absolute. Blocks."""
     if not os.path.isabs(path) or "\0" in path:
         return []
-    return [folded(os.path.normpath(path)), folded(os.path.realpath(path))]
+    written, real = os.path.normpath(path), os.path.realpath(path)
+    return [folded(written)] if real == written else [folded(written), folded(real)]
 
 
 def _is_by_name(parts: tuple[str, ...]) -> bool:
@@ -108,7 +135,7 @@ def _is_git_directory(path: str) -> bool:
 def _data(root: str, data_dir: str) -> Iterator[str]:
     """The data directory; where a whole workspace lies in it, the server's files there alone."""
     yield from (data_dir, os.path.join(root, DATA_DIRECTORY))
-    yield from (os.path.join(data_dir, name) for name in _DATA_NAMES)
+    yield from (os.path.join(data_dir, name) for name in DATA_NAMES)
 
 
 def _git_paths(top: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from txcrush.adapters.guarded_places import covers
+from txcrush.adapters.private_places import PrivatePlaces
 from txcrush.model.errors import Refused
 
 MAX_NAME_BYTES = 255
@@ -25,22 +26,26 @@ class Place(Struct, frozen=True, kw_only=True):
 
     `absolute` is the name, joined and cleaned as text; `real` is where it led when it was looked at, without symbolic
     links, and what is asked for where that lies outside: a grant is of the file, not of a link that may lead elsewhere
-    tomorrow. It `is_inside` where both lie in the workspace, and `is_guarded` where writing needs somebody's word
-    whatever is allowed or skipped.
+    tomorrow. It `is_inside` where both lie in the workspace, `is_guarded` where writing needs somebody's word whatever
+    is allowed or skipped, and `is_private` where reading needs it although it is inside.
     """
 
     absolute: str
     real: str
     is_inside: bool
     is_guarded: bool
+    is_private: bool = False
 
 
 class Places:
     """The places of one workspace. `guarded` are directories and files of the server's and the agent's own, absolute,
-    as they are now."""
+    as they are now; `private` knows what is not read unasked."""
 
-    def __init__(self, root: str, guarded: Callable[[], Iterable[str]] = tuple) -> None:
+    def __init__(
+        self, root: str, guarded: Callable[[], Iterable[str]] = tuple, private: PrivatePlaces | None = None
+    ) -> None:
         self.root = cleaned(root)
+        self._private = private
         self._guarded = guarded
 
     def named(self, path: str) -> str:
@@ -67,6 +72,7 @@ class Places:
             real=real,
             is_inside=named_inside and lies_in(real, real_root),
             is_guarded=covers(tuple(self._guarded()), (absolute, real), (self.root, real_root)),
+            is_private=self._private is not None and self._private.hold(absolute, real),
         )
 
     def relative(self, absolute: str) -> str:

@@ -7,9 +7,12 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-import psutil
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    import psutil
 
 MARK = "TXCRUSH_CALL"
 """The variable that tells of every process which call it was started for."""
@@ -49,6 +52,8 @@ class Root(Struct, frozen=True, kw_only=True):
 
 def read_table() -> dict[int, Seen]:
     """Every process that can be seen."""
+    import psutil  # on first use: the server starts without it
+
     table = {}
     for pid in psutil.pids():
         seen = _look_at(pid)
@@ -58,6 +63,8 @@ def read_table() -> dict[int, Seen]:
 
 
 def _look_at(pid: int) -> Seen | None:
+    import psutil
+
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -77,7 +84,9 @@ def _look_at(pid: int) -> Seen | None:
         return None
 
 
-def _environ_of(process: psutil.Process) -> dict[str, str] | None:
+def _environ_of(process: "psutil.Process") -> dict[str, str] | None:
+    import psutil
+
     try:
         return process.environ()
     except (psutil.Error, OSError, ValueError):
@@ -166,6 +175,8 @@ def children_of(own_pid: int) -> list[int]:
         tasks = os.listdir(f"/proc/{own_pid}/task")
         texts = [_read(f"/proc/{own_pid}/task/{task}/children") for task in tasks]
     except OSError:
+        import psutil
+
         return [child.pid for child in psutil.Process(own_pid).children()]
     return [int(pid) for text in texts for pid in text.split()]
 

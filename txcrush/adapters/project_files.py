@@ -11,6 +11,8 @@ from twisted.internet.threads import deferToThreadPool
 from txcrush import ports
 from txcrush.adapters.bounded_reading import read_regular
 from txcrush.adapters.config_paths import located, places, project_boundary
+from txcrush.adapters.guarded_places import OwnPlaces
+from txcrush.adapters.private_places import PrivatePlaces
 from txcrush.core.config_defaults import CONTEXT_PATHS
 from txcrush.core.expansion import quoted
 from txcrush.model.config import Config
@@ -33,12 +35,13 @@ class ContextFile(Struct, frozen=True):
 class DiskProjectFiles:
     """Reads the project in threads.
 
-    `env` is the server's environment. Until projects are trusted, a link that leads out of one is not followed.
+    `own` are the server's own places, its environment among them. What is private there or in a data directory is read
+    under no name. Until projects are trusted, a link that leads out of one is not followed.
     """
 
-    def __init__(self, reactor: IReactorThreads, env: Mapping[str, str], *, trust_projects: bool) -> None:
+    def __init__(self, reactor: IReactorThreads, own: OwnPlaces, *, trust_projects: bool) -> None:
         self._reactor = reactor
-        self._env = env
+        self._own = own
         self._trust_projects = trust_projects
 
     def context(self, path: str, config: Config) -> Deferred[str]:
@@ -58,12 +61,13 @@ class DiskProjectFiles:
 
     def _context(self, path: str, config: Config) -> str:
         boundary = None if self._trust_projects else project_boundary(path)
-        home = places(self._env).home
+        home = places(self._own.env).home
         options = config.options
+        private = PrivatePlaces(path, options.data_directory, self._own)
         sections = []
         for tag, names in (("project", options.context_paths), ("user", options.global_context_paths)):
-            reading = _Reading(path, boundary)
-            reading.read({name: located(name, home, self._env) for name in names})
+            reading = _Reading(path, boundary, private)
+            reading.read({name: located(name, home, self._own.env) for name in names})
             sections.append(_rendered(f"{tag}_context", reading))
         return "\n".join(section for section in sections if section)
 
@@ -71,7 +75,8 @@ class DiskProjectFiles:
 class _Reading:
     """Reads context files until a bound is reached."""
 
-    def __init__(self, root: str, boundary: str | None) -> None:
+    def __init__(self, root: str, boundary: str | None, private: PrivatePlaces) -> None:
+        self._private = private
         self.files: list[ContextFile] = []
         self.is_cut = False
         self._root = root
@@ -100,6 +105,8 @@ class _Reading:
         real = os.path.realpath(file)
         if real in self._seen:
             return True
+        if self._private.hold(os.path.normpath(file), real):
+            return False
         if len(self.files) == MAX_FILES or self._left <= 0:
             self.is_cut = True
             return True

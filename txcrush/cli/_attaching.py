@@ -43,6 +43,7 @@ class Attaching:
         self._screen = screen
         self._keyboard = keyboard
         self._session_id = ""
+        self._too_old: frozenset[str] = frozenset()
         self._is_busy = False
         self._is_cancelling = False
         self._is_leaving = False
@@ -100,6 +101,7 @@ class Attaching:
         self._is_busy = await self._member.is_busy(self._session_id)
         self._screen.session(self._session_id, "")
         watcher = Watcher(self._screen, self._session_id, None)
+        self._too_old = frozenset(message["id"] for message in messages[:-SHOWN_BEFORE])
         for message in messages[-SHOWN_BEFORE:]:
             watcher.take(StreamedEvent("message", "created", message))
         return watcher
@@ -115,7 +117,10 @@ class Attaching:
         while not (self._view.until_idle and not self._is_busy):
             event = await stream.next()
             if event is None:
-                stream = await self._come_back()
+                stream = await self._member.come_back(self._reactor, stream)
+                continue
+            if event.kind == "reset":
+                await self._read_missed(watcher)
                 continue
             watcher.take(event)
             answers.take(event)
@@ -142,11 +147,12 @@ class Attaching:
             self._screen.note(f"the run failed: {end['error']}")
         self._screen.end(end)
 
-    async def _come_back(self) -> EventStream:
-        stream, self._is_busy = await self._member.come_back(
-            self._reactor, lambda: self._member.is_busy(self._session_id)
-        )
-        return stream
+    async def _read_missed(self, watcher: Watcher) -> None:
+        """The stream could not go on where it broke: show what was said meanwhile."""
+        self._is_busy = await self._member.is_busy(self._session_id)
+        for message in await self._member.messages(self._session_id):
+            if message["id"] not in self._too_old:
+                watcher.take(StreamedEvent("message", "created", message))
 
     # Taking part
 

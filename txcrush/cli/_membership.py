@@ -1,9 +1,8 @@
 """Being a client of one workspace: joining it, reading its sessions, leaving it."""
 
 import uuid
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.task import deferLater
 
@@ -13,8 +12,6 @@ from txcrush.cli._stream import EventStream
 
 GOODBYE_S = 2.0
 RECONNECT_S = (0.25, 0.5, 1.0, 2.0, 4.0)
-
-T = TypeVar("T")
 
 
 class ServerLeaves(Refused):
@@ -28,6 +25,7 @@ class Membership:
         self.client = client
         self.client_id = str(uuid.uuid4())
         self.url = ""
+        self._cursor = ""
         self._directory = directory
         self._data_dir = data_dir
 
@@ -81,21 +79,23 @@ class Membership:
         return bool((await self.client.get(f"{self.url}/agent/sessions/{session_id}"))["is_busy"])
 
     async def stream(self) -> EventStream:
-        """What happens from now on."""
-        return await self.client.stream(f"{self.url}/events?client_id={self.client_id}")
+        """What happens from now on, or, where a stream broke, from there on."""
+        resume = f"last_event_id={self._cursor}" if self._cursor else "rich=1"
+        return await self.client.stream(f"{self.url}/events?client_id={self.client_id}&{resume}")
 
-    async def come_back(self, reactor: Any, ask: Callable[[], Awaitable[T]]) -> tuple[EventStream, T]:
-        """The stream broke: a new one, and the answer to what is asked once it is open. Raises `Refused`, or
-        `Unreachable` where the server stays away."""
+    async def come_back(self, reactor: Any, broken: EventStream) -> EventStream:
+        """The stream broke: one that goes on where it ended. Where it cannot, its first event is a `reset`, and what
+        was missed has to be read. Raises `Refused`, or `Unreachable` where the server stays away."""
+        self._cursor = broken.cursor or self._cursor
         for delay in RECONNECT_S:
             await deferLater(reactor, delay)
             try:
                 await self.join()
-                return await self.stream(), await ask()
+                return await self.stream()
             except Unreachable:
                 continue
             except Refused as refused:
-                if refused.status not in (404, 503):  # closed just now, and ending
+                if refused.status not in (204, 404, 503):  # closed just now, and ending
                     raise
         raise Unreachable("the server is gone; a run that was under way ends as interrupted when it starts again")
 

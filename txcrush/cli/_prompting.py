@@ -167,7 +167,9 @@ class Prompting:
         while True:
             event = await stream.next()
             if event is None:
-                stream, missed = await self._member.come_back(self._reactor, self._missed_end)
+                stream = await self._member.come_back(self._reactor, stream)
+            elif event.kind == "reset":
+                missed = await self._missed_end()
                 if missed is not None:
                     stream.close()
                     return self._ended(watcher, missed)

@@ -220,8 +220,10 @@ class Watcher:
         self._called: set[str] = set()
 
     def take(self, event: StreamedEvent) -> None:
-        """Show what a `message` event adds."""
+        """Show what a `message` event adds, and that the model has gone quiet."""
         message = event.payload
+        if event.kind == "agent_event" and message.get("session_id") == self._session_id and message.get("progress"):
+            self._screen.note(message["progress"])
         if event.kind != "message" or message.get("session_id") != self._session_id or event.change == "deleted":
             return
         if message["id"] in self._known:
@@ -265,6 +267,8 @@ class Watcher:
 
     def _more(self, known: dict[str, str], message_id: str, text: str) -> None:
         before = known.get(message_id, "")
+        if text and before.startswith(text):
+            return  # nothing new, or a server that was killed has kept less than it had shown
         if not before and any(known.values()) and text:
             self._screen.again()
         if text.startswith(before):

@@ -25,12 +25,16 @@ class StreamedEvent(Struct, frozen=True):
 
 
 class EventStream(Protocol):
-    """A body of events. What has come waits here until it is asked for; the transport is paused while much waits."""
+    """A body of events. What has come waits here until it is asked for; the transport is paused while much waits.
+
+    `cursor` is where to go on once everything that has come was asked for, or empty.
+    """
 
     transport: Any
     MUCH = 1000
 
     def __init__(self, clock: IReactorTime) -> None:
+        self.cursor = ""
         self._parser = SseParser()
         self._events: deque[StreamedEvent] = deque()
         self._asker: Deferred[StreamedEvent | None] | None = None
@@ -60,7 +64,7 @@ class EventStream(Protocol):
             return
         self._silence.reset(SILENCE_S)
         try:
-            self._events.extend(_streamed(event.data) for event in self._parser.feed(data))
+            self._take_in(data)
         except (ValueError, KeyError, TypeError):
             self.close()  # no stream of events: what it was is read with GET
             return
@@ -68,6 +72,12 @@ class EventStream(Protocol):
         if len(self._events) > self.MUCH and not self._paused:
             self._paused = True
             self.transport.pauseProducing()
+
+    def _take_in(self, data: bytes) -> None:
+        for event in self._parser.feed(data):
+            self._events.append(_streamed(event.data))
+            self.cursor = event.last_event_id
+        self.cursor = self._parser.last_event_id
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  # however it ended
         if not self._ended:

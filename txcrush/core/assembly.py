@@ -10,13 +10,13 @@ from txcrush.core.desk_book import DeskBook
 from txcrush.core.edges import Edges
 from txcrush.core.endings import Endings, TurnOf
 from txcrush.core.equipment import Equipment
+from txcrush.core.event_ids import EventIds
 from txcrush.core.events import EventLog
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
-from txcrush.core.provider_keys import withheld
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
@@ -35,11 +35,12 @@ from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest
 from txcrush.model.desk import Answerer, Settler
 from txcrush.model.ids import SessionId, WorkspaceId
+from txcrush.model.storage import SkipNumbers
 from txcrush.ports import Store, Tool
 
 SEQ_GAP = 1 << 20
 """Event numbers left out at each start: the last server may have shown growing text under numbers that it never
-stored, and no number may come twice."""
+stored, and no number may come twice. Whoever comes with one of them has seen what is lost, and begins anew."""
 
 
 class Assembly:
@@ -63,9 +64,14 @@ class Assembly:
         self._settings = settings
         self._store = store
         clock, new_id = edges.clock, edges.new_id
-        seq = store.head().seq + SEQ_GAP
-        self._events = EventLog(store, edges.encode_event, edges.frame, clock, seq, encode_apart=edges.encode_apart)
-        self._book = DeskBook(store, self._events, clock, new_id)
+        head = store.head()
+        skip = SkipNumbers(head.seq, head.seq + SEQ_GAP)
+        self._skip = skip
+        self._ids = EventIds(head.generation, (*head.skipped, skip))
+        self._events = EventLog(
+            store, edges.encode_event, edges.frame, clock, skip.upto, encode_apart=edges.encode_apart
+        )
+        self._book = DeskBook(store, self._events, clock, new_id, edges.redact)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
             lambda: settings.config.options.disabled_skills,
@@ -75,13 +81,14 @@ class Assembly:
     async def workspace(self) -> Workspace:
         """Put away what the last server left, and build on what is stored. Raises `StorageFailed`."""
         edges = self._edges
+        await self._store.write(self._skip)
         sessions = Sessions(self._events, edges.clock, edges.new_id, await self._store.sessions())
         await self._book.interrupt()
         waiting = await Recovery(self._store, self._events, sessions, edges.clock, edges.new_id).recover()
         await self._skills.refresh()
         policies = await self._policies(sessions)
         bare = self._equipment(sessions)
-        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.cancellation(one))
+        subagents = SubAgents(bare, self._agents, edges.new_id, self._toolbox, lambda one: runs.active(one))
         bench = self._workbench(sessions, policies, subagents)
         kit = edges.make_kit(bench)
         equipment = replace(bare, toolbox=self._toolbox(kit.tools))
@@ -99,6 +106,7 @@ class Assembly:
             skills=self._skills,
             store=self._store,
             events=self._events,
+            event_ids=self._ids,
             sessions=equipment.sessions,
             transcript=equipment.transcript,
             agents=self._agents,
@@ -132,6 +140,7 @@ class Assembly:
             file_history=FileHistory(self._events, edges.clock, edges.new_id),
             subagents=subagents,
             facts=edges.facts,
+            withheld=self._settings.withheld,
         )
 
     def _equipment(self, sessions: Sessions) -> Equipment:
@@ -147,6 +156,7 @@ class Assembly:
             clock=clock,
             disabled_tools=lambda: settings.config.options.disabled_tools,
             sums_up=lambda: not settings.config.options.disable_auto_summarize,
+            budget=self._edges.budget,
         )
 
     def _shell_commands(self, equipment: Equipment) -> ShellCommands:
@@ -160,7 +170,7 @@ class Assembly:
             path=self._request.path,
             scope=edges.new_id(),
             env=pairs(self._request.env),
-            withheld=lambda: withheld(settings.config),
+            withheld=settings.withheld,
             when_idle=self._when_idle,
         )
 

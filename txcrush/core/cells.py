@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import wcwidth
-
 WIDEST = 2
 """Cells that one character takes at most."""
 
@@ -24,9 +22,15 @@ def beginning(text: str, cells: int) -> str:
 
 def graphemes(text: str) -> Iterable[str]:
     """The characters as the eye counts them."""
-    return text if text.isascii() else wcwidth.iter_graphemes(text)
+    if text.isascii():
+        return text
+    import wcwidth  # on first use: its tables are large
+
+    return wcwidth.iter_graphemes(text)
 
 
 def width(grapheme: str) -> int:
     """The cells that one of them takes."""
+    import wcwidth
+
     return wcwidth.width(grapheme, control_codes="ignore")

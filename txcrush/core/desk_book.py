@@ -1,5 +1,7 @@
 """The desk's book: what was asked, who answered what and when. Its lines are the audit trail (`contract.md` 5)."""
 
+from collections.abc import Callable
+
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -16,6 +18,9 @@ from txcrush.ports import Clock, NewId, Store
 KEPT_CHARACTERS = 4096
 """Of each text that a tool asks with, so much is kept: a refused edit must not store two whole files."""
 
+LONGEST_SECRET = 4096
+"""So much more is looked at: a secret must not be cut in two before it is known for one."""
+
 WHOLE_WORKSPACE = SessionId("")
 
 BY_RESTART = Answerer(Settler.RESTART)
@@ -24,9 +29,13 @@ log = Logger()
 
 
 class DeskBook:
-    """Writes the book of one workspace."""
+    """Writes the book of one workspace. `redact` takes known secrets out of a text: a tool may have asked with the
+    contents of a file that holds some."""
 
-    def __init__(self, store: Store, events: EventLog, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self, store: Store, events: EventLog, clock: Clock, new_id: NewId, redact: Callable[[str], str] = str
+    ) -> None:
+        self._redact = redact
         self._store = store
         self._events = events
         self._clock = clock
@@ -47,7 +56,7 @@ class DeskBook:
             kind=kind,
             session_id=session_id,
             tool_call_id=tool_call_id,
-            subject={name: shortened(value) for name, value in subject.items()},
+            subject={name: shortened(value, self._redact) for name, value in subject.items()},
             asked_at=int(self._clock.seconds()),
         )
 
@@ -83,14 +92,15 @@ class DeskBook:
             await self._events.commit([PutDeskEntry(settled)], [_withdrawn(entry)])
 
 
-def shortened(value: object) -> object:
-    """The value with every long text in it cut."""
-    if isinstance(value, str) and len(value) > KEPT_CHARACTERS:
-        return f"{value[:KEPT_CHARACTERS]}… ({len(value)} characters)"
+def shortened(value: object, redact: Callable[[str], str] = str) -> object:
+    """The value with every long text in it cut, and known secrets out of all."""
+    if isinstance(value, str):
+        kept = redact(value[: KEPT_CHARACTERS + LONGEST_SECRET])[:KEPT_CHARACTERS]
+        return f"{kept}… ({len(value)} characters)" if len(value) > KEPT_CHARACTERS else kept
     if isinstance(value, list | tuple):
-        return [shortened(item) for item in value]
+        return [shortened(item, redact) for item in value]
     if isinstance(value, dict):
-        return {name: shortened(item) for name, item in value.items()}
+        return {name: shortened(item, redact) for name, item in value.items()}
     return value
 
 

@@ -9,6 +9,7 @@ from txcrush.core.instructions import Facts
 from txcrush.core.permissions import DirectoryOf
 from txcrush.core.toolbox import ParseObject, RepairObject
 from txcrush.core.workbench import MakeKit
+from txcrush.model.budgets import Budget
 from txcrush.model.desk import Unanswered
 from txcrush.ports import (
     BuildProvider,
@@ -29,7 +30,8 @@ class Edges(Struct, frozen=True):
 
     `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
     `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own;
-    `encode_apart` encodes a big event in a thread.
+    `encode_apart` encodes a big event in a thread; `redact` takes known secrets out of a text; `budget` limits each
+    run.
     """
 
     open_store: OpenStore
@@ -51,3 +53,5 @@ class Edges(Struct, frozen=True):
     graces: tuple[float, float]
     unanswered: Unanswered = Unanswered()
     encode_apart: EncodeApart | None = None
+    budget: Budget = Budget()
+    redact: Callable[[str], str] = str

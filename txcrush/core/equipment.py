@@ -11,6 +11,7 @@ from txcrush.core.sessions import Sessions
 from txcrush.core.titles import Titles
 from txcrush.core.toolbox import Toolbox
 from txcrush.core.transcript import Transcript
+from txcrush.model.budgets import Budget
 from txcrush.model.config import Model, SelectedModel
 from txcrush.ports import Clock
 
@@ -27,7 +28,7 @@ class Staff(Protocol):
 
 class Equipment(Struct, frozen=True):
     """What every turn of a workspace works with. `disabled_tools` names those that are not offered now; `sums_up` says
-    whether a conversation that gets too long is summed up by itself."""
+    whether a conversation that gets too long is summed up by itself; `budget` limits each run."""
 
     events: EventLog
     sessions: Sessions
@@ -38,3 +39,4 @@ class Equipment(Struct, frozen=True):
     clock: Clock
     disabled_tools: Callable[[], Sequence[str]]
     sums_up: Callable[[], bool]
+    budget: Budget = Budget()

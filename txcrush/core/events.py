@@ -18,8 +18,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush.core.growth import States
 from txcrush.core.observers import OneShot
 from txcrush.model.events import Change, Event, EventKind, LoggedEvent
+from txcrush.model.messages import Message
 from txcrush.model.storage import AppendEvent, StoreChange
 from txcrush.ports import Clock, EncodeEvent, Store
 
@@ -35,13 +37,19 @@ log = Logger()
 class Frame(Struct, frozen=True):
     """An event as it goes out.
 
-    A frame supersedes what is still queued under its key; only a `replaceable` one may be superseded itself.
+    A frame supersedes what is still queued under its key; only a `replaceable` one may be superseded itself. It is
+    `open` where it is a state of a message that will change again. `growth` says the same to whoever has had the state
+    number `since`, in fewer bytes: it is what to send instead, and stands in no frame while nobody wants it. What is
+    sent again to a new stream has a number below 0, which nobody is told.
     """
 
     seq: int
     data: bytes
     key: str = ""
     replaceable: bool = False
+    open: bool = False
+    since: int = 0
+    growth: "Frame | None" = None
 
 
 class Subscriber(Protocol):
@@ -67,7 +75,7 @@ class _Batch:
 @dataclass
 class EventLog:
     """One data directory's events, its subscribers and its store. `encode_apart` does the work of `encode` and
-    `frame` in a thread."""
+    `frame` in a thread. `seq` is the last number given, `published` the last that subscribers have been told."""
 
     store: Store
     encode: EncodeEvent
@@ -78,8 +86,17 @@ class EventLog:
     _outbox: deque[_Batch] = field(default_factory=deque)
     _shown: dict[str, _Batch] = field(default_factory=dict)
     _subscribers: dict[Subscriber, None] = field(default_factory=dict)
+    _coming: dict[Subscriber, None] = field(default_factory=dict)
+    _want_deltas: set[Subscriber] = field(default_factory=set)
+    _states: States = field(default_factory=States)
+    _growing: dict[str, Frame] = field(default_factory=dict)
+    _sent_again: int = 0
+    published: int = field(init=False)
     _draining: bool = False
     _drained: OneShot[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.published = self.seq
 
     async def prepared(self, event: Event, size: int) -> Event:
         """The event, encoded beforehand where it is big: `size` is about its characters. Whoever has one prepares it
@@ -139,16 +156,44 @@ class EventLog:
         self._drain()
         return self._logged(event, frame.seq, body)
 
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Everything published from now on goes to the subscriber."""
+    def await_end(self, subscriber: Subscriber) -> None:
+        """The subscriber will subscribe once it has caught up: until then it is told of the end only."""
+        self._coming[subscriber] = None
+
+    def subscribe(self, subscriber: Subscriber, *, deltas: bool = False) -> None:
+        """Everything published from now on goes to the subscriber. With `deltas` frames tell what has grown, too."""
+        self._coming.pop(subscriber, None)
         self._subscribers[subscriber] = None
+        if deltas:
+            self._want_deltas.add(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.pop(subscriber, None)
+        self._coming.pop(subscriber, None)
+        self._want_deltas.discard(subscriber)
 
     def again(self, events: Sequence[Event]) -> list[Frame]:
-        """What a new reader is sent of what has been published already. The numbers are of no use to anybody else."""
-        return [Frame(-number, self.frame(self.encode(event))) for number, event in enumerate(events, 1)]
+        """What a new reader is sent of what has been published already. No two of these have one number."""
+        return [self._once_more(self.frame(event.body or self.encode(event))) for event in events]
+
+    def _once_more(self, data: bytes) -> Frame:
+        self._sent_again -= 1
+        return Frame(self._sent_again, data)
+
+    def logged(self, event: LoggedEvent) -> Frame:
+        """The frame of a logged event whose body the log holds."""
+        return Frame(event.seq, self.frame(event.body))
+
+    def stated(self, seq: int | None, event: Event) -> Frame:
+        """Something for one new reader, such as a message as it is now, under the number of what it has missed; None:
+        sent again."""
+        data = event.framed or self.frame(self.encode(event))
+        return self._once_more(data) if seq is None else Frame(seq, data, _key(event))
+
+    def grown_between(self, after: int, upto: int) -> list[Frame]:
+        """Of messages whose latest published state is growing text, which no row of the log tells of: those states, if
+        they were published under a number between these two, in order."""
+        return [frame for frame in self._growing.values() if after < frame.seq <= upto]
 
     @property
     def subscribers(self) -> int:
@@ -164,7 +209,9 @@ class EventLog:
 
     def end(self) -> None:
         """End every stream."""
-        subscribers, self._subscribers = list(self._subscribers), {}
+        subscribers = [*self._subscribers, *self._coming]
+        self._subscribers, self._coming = {}, {}
+        self._want_deltas.clear()
         for subscriber in subscribers:
             self._tell(subscriber, subscriber.end)
 
@@ -174,8 +221,19 @@ class EventLog:
         if not data:
             body = self.encode(event)
             data = self.frame(body)
-        key = f"{event.kind}:{event.key}" if event.kind == EventKind.MESSAGE else ""
-        return Frame(self.seq, data, key, event.replaceable), body
+        return self._placed(event, data), body
+
+    def _placed(self, event: Event, data: bytes) -> Frame:
+        """The event's frame. A message's tells whether it is growing, and by what."""
+        if not isinstance(event.payload, Message):
+            return Frame(self.seq, data)
+        since, delta = self._states.step(self.seq, event.payload, event.change)
+        growth = None
+        if delta is not None and self._want_deltas:
+            told = Event(EventKind.MESSAGE_DELTA, Change.UPDATED, delta)
+            growth = Frame(self.seq, self.frame(self.encode(told)))
+        is_open = self._states.is_open(event.payload.id)
+        return Frame(self.seq, data, _key(event), event.replaceable, is_open, since, growth)
 
     def _logged(self, event: Event, seq: int, body: bytes) -> LoggedEvent:
         """A message's state is its row: the log keeps only that it changed."""
@@ -217,6 +275,11 @@ class EventLog:
             self._publish(frame)
 
     def _publish(self, frame: Frame) -> None:
+        self.published = frame.seq
+        if frame.key:
+            self._growing.pop(frame.key, None)  # the newest goes to the end: the order is that of the numbers
+            if frame.replaceable:
+                self._growing[frame.key] = frame
         for subscriber in list(self._subscribers):
             if subscriber in self._subscribers:
                 self._tell(subscriber, subscriber.deliver, frame)
@@ -233,3 +296,7 @@ class EventLog:
         if self._drained is not None and not self._outbox and not self._draining:
             drained, self._drained = self._drained, None
             drained.fire(None)
+
+
+def _key(event: Event) -> str:
+    return f"{event.kind}:{event.key}" if event.kind == EventKind.MESSAGE else ""

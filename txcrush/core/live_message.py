@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from txcrush.core.events import EventLog
 from txcrush.model.errors import StorageFailed
-from txcrush.model.events import Change, Event, EventKind
+from txcrush.model.events import AgentEvent, AgentEventType, Change, Event, EventKind
 from txcrush.model.messages import Finish, Message, Part, Reasoning, Text, ToolCall
 from txcrush.model.storage import PutMessage, StoreChange
 from txcrush.ports import Clock
@@ -105,6 +105,13 @@ class LiveMessage:
         self._note("calls")
         self._calls[call_id] = ToolCall(call_id, name, arguments, finished=True)
         self.save()
+
+    def stalled(self, wait_s: float) -> None:
+        if not self._closed:
+            said = f"the provider has sent nothing new for {wait_s:g} s; a cancel ends the wait"
+            session_id = self._base.session_id
+            event = AgentEvent(type=AgentEventType.STALLED, session_id=session_id, progress=said)
+            self._events.show(Event(EventKind.AGENT_EVENT, Change.CREATED, event, key=session_id))
 
     # What the turn does with it
 

@@ -118,12 +118,13 @@ class Desk:
         return True
 
     async def _put(self, ask: Ask, path: str) -> bool:
+        """Put the request and wait. A long one is encoded first: a cancel meanwhile leaves no trace of it."""
         pending = self._new_pending(ask, path)
         request = pending.request
+        put = await self._events.prepared(Event(EventKind.PERMISSION_REQUEST, Change.CREATED, request), _size(request))
         self._pending[request.id] = pending
-        told = [notified(ask.tool_call_id), Event(EventKind.PERMISSION_REQUEST, Change.CREATED, request)]
         try:
-            await self._events.commit([PutDeskEntry(pending.entry)], told, pending.shown)
+            await self._events.commit([PutDeskEntry(pending.entry)], [notified(ask.tool_call_id), put], pending.shown)
             return await pending.answer.when()
         except CancelledError:
             if self._pending.pop(request.id, None) is not None:
@@ -269,6 +270,11 @@ def _judged(ask: Ask, verdict: Verdict) -> tuple[bool, Settlement]:
 
 def _grants(ask: Ask, path: str) -> set[Grant]:
     return {(ask.session_id, ask.tool_name, ask.action, key) for key in ask.keys or (path,)}
+
+
+def _size(request: PermissionRequest) -> int:
+    """About its characters: `params` may hold two whole files."""
+    return sum(len(value) for value in (request.params or {}).values() if isinstance(value, str))
 
 
 def _conforms(desk: Desk) -> Permissions:

@@ -1,7 +1,7 @@
 """What holds keys of model providers: no shell or tool may see it (`contract.md` 6)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from txcrush.core.catalogue import CATALOGUE
 from txcrush.model.config import Config, ProviderConfig
@@ -25,11 +25,16 @@ _SHORTEST_KEY = 8
 """What is shorter (`none`, `ollama`) stands for no key, and may be the value of any variable."""
 
 
-def withheld(config: Config) -> frozenset[str]:
+def withheld(config: Config, left_out: Sequence[ProviderConfig] = ()) -> frozenset[str]:
     """Names of variables: those that the providers' keys and addresses are made of, and the usual ones. And what stands
-    in the configuration itself, keys and headers (they are expanded there): a variable may hold it under any name."""
-    providers = config.providers.values()
-    named = {*_named_in(provider.api_key for provider in providers), *_USUAL_KEYS}
+    in the configuration itself, keys and headers (they are expanded there): a variable may hold it under any name.
+
+    `left_out` are providers that files name and nobody can ask, because they are disabled or lack something: their
+    keys are keys all the same. Their headers are templates still.
+    """
+    providers = [*config.providers.values(), *left_out]
+    headers = (header for provider in left_out for header in provider.extra_headers.values())
+    named = {*_named_in(provider.api_key for provider in providers), *_named_in(headers), *_USUAL_KEYS}
     named |= _named_in(provider.base_url for provider in providers) - _ADDRESSES
     return frozenset(named | {f"CRUSH_{name}" for name in named} | set(_literal(providers)))
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 
 from txcrush.core._runmachine import RunMachine, RunState
+from txcrush.core.budgets import Ledger
 from txcrush.core.observers import OneShot
 from txcrush.core.queue import UNTRACKED
 from txcrush.model.errors import RunCancelled
@@ -38,8 +39,9 @@ class Run:
     who waits gets a Deferred of their own.
     """
 
-    def __init__(self, record: RunRecord) -> None:
+    def __init__(self, record: RunRecord, ledger: Ledger | None = None) -> None:
         self.record = record
+        self.ledger = ledger or Ledger(record.prompt.budget)
         self.state = RunState.ACCEPTED
         self.cancellation: Cancellation | None = None
         self._life = RunMachine(self)
@@ -57,9 +59,11 @@ class Run:
 
     @property
     def folds(self) -> bool:
-        """Without a run id a prompt joins the active turn, unless it says otherwise (`contract.md` 1)."""
+        """Without a run id a prompt joins the active turn, unless it says otherwise (`contract.md` 1). One with limits
+        of its own cannot: a turn has one ledger."""
         when_busy = self.prompt.when_busy
-        return when_busy == WhenBusy.STEER or (when_busy == WhenBusy.REFERENCE and self.record.minted)
+        joins = when_busy == WhenBusy.REFERENCE and self.record.minted and self.prompt.budget.is_empty
+        return when_busy == WhenBusy.STEER or joins
 
     @property
     def is_errand(self) -> bool:

@@ -188,10 +188,10 @@ class Runs:
         session."""
         return bool(self._live) or self.any_busy or self._endings.arrears.count > 0
 
-    def cancellation(self, session_id: SessionId) -> Cancellation | None:
-        """Why the session's active run is being cancelled; None where none is."""
+    def active(self, session_id: SessionId) -> Run | None:
+        """The session's active run."""
         slot = self._slots.get(session_id)
-        return slot.active.cancellation if slot is not None and isinstance(slot.active, Run) else None
+        return slot.active if slot is not None and isinstance(slot.active, Run) else None
 
     def queued(self, session_id: SessionId) -> list[str]:
         """The queued prompts' texts, in order."""

@@ -7,6 +7,7 @@ from twisted.logger import Logger
 
 from txcrush.core.dotted_keys import path_of
 from txcrush.core.model_choice import remembered, with_pins
+from txcrush.core.provider_keys import withheld
 from txcrush.model.config import Config, SelectedModel
 from txcrush.model.config_sources import ConfigReport, LoadedConfig
 from txcrush.model.errors import ConfigInvalid, Failed
@@ -28,6 +29,7 @@ class WorkspaceSettings:
         self._pins: dict[str, SelectedModel] = {}
         self._config = loaded.config
         self._sources = loaded.sources
+        self._left_out = loaded.left_out
 
     @property
     def config(self) -> Config:
@@ -37,6 +39,10 @@ class WorkspaceSettings:
     @property
     def data_dir(self) -> str:
         return self._config.options.data_directory
+
+    def withheld(self) -> frozenset[str]:
+        """Names and values of variables that no command may see."""
+        return withheld(self._config, self._left_out)
 
     def report(self) -> "Deferred[ConfigReport]":
         """What has become of the files since the snapshot was read from them."""
@@ -77,3 +83,4 @@ class WorkspaceSettings:
         else:
             self._config = with_pins(loaded.config, self._pins)
             self._sources = loaded.sources
+            self._left_out = loaded.left_out

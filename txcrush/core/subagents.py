@@ -64,8 +64,8 @@ class _Hired:
 class SubAgents:
     """Sends agents on errands.
 
-    `equipment` is what the workspace's turns work with, but for the tools, which `make_toolbox` packs. `why` gives the
-    cancellation of a session's active run, where it has one: its errands end for the same reason.
+    `equipment` is what the workspace's turns work with, but for the tools, which `make_toolbox` packs. `active` gives a
+    session's active run: its errands end for the same reason, and use up the same budget.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SubAgents:
         agents: Agents,
         new_id: NewId,
         make_toolbox: Callable[[Iterable[Tool]], Toolbox],
-        why: Callable[[SessionId], Cancellation | None],
+        active: Callable[[SessionId], Run | None],
     ) -> None:
         self._with = equipment
         self._sessions = equipment.sessions
@@ -82,7 +82,7 @@ class SubAgents:
         self._clock = equipment.clock
         self._new_id = new_id
         self._make_toolbox = make_toolbox
-        self._why = why
+        self._active = active
         self._errands: dict[SessionId, tuple[Run, OneShot[None]]] = {}
 
     async def run(self, use: ToolUse, errand: Errand) -> ToolOutput:
@@ -93,7 +93,7 @@ class SubAgents:
         """
         crew = self._crew(errand)
         session = await self._open(use, errand)
-        run = self._run_in(session, errand.prompt)
+        run = self._run_in(session, errand.prompt, self._caller(use.session_id))
         equipment = replace(self._with, agents=_Hired(crew), toolbox=self._make_toolbox(errand.tools))
         turn = Turn(run, equipment, list, lambda _: ())
         end = await self._cancellable(run, self._live(run, turn, errand, use.session_id), use.session_id)
@@ -121,7 +121,11 @@ class SubAgents:
             raise Failed(f"the model has used the call id {use.call.id} twice in one message")
         return await self._sessions.create(errand.title, session_id=session_id, parent=use.session_id)
 
-    def _run_in(self, session: Session, prompt: str) -> Run:
+    def _caller(self, session_id: SessionId) -> Run | None:
+        errand = self._errands.get(session_id)
+        return errand[0] if errand else self._active(session_id)
+
+    def _run_in(self, session: Session, prompt: str, caller: Run | None) -> Run:
         record = RunRecord(
             id=RunId(self._new_id()),
             minted=True,
@@ -129,7 +133,7 @@ class SubAgents:
             position=UNTRACKED,
             accepted_at=int(self._clock.seconds()),
         )
-        run = Run(record)
+        run = Run(record, caller.ledger if caller else None)
         run.kept()
         run.activate()
         return run
@@ -142,7 +146,7 @@ class SubAgents:
         try:
             return await apart(task)
         except CancelledError:
-            run.cancel(self._why(caller) or BY_USER)
+            run.cancel(_why(self._caller(caller)))
             await apart(task)
             raise
 
@@ -178,3 +182,11 @@ class SubAgents:
                 await self._sessions.update(caller, cost=self._sessions.get(caller).cost + cost)
         except CrushError as error:
             log.error("the cost of {child} is not in {caller}: {reason}", child=child, caller=caller, reason=str(error))
+
+
+def _why(caller: Run | None) -> Cancellation:
+    """Why an errand is cancelled: for its caller's reason, where that has one."""
+    if caller is None:
+        return BY_USER
+    stopped = caller.ledger.stopped
+    return caller.cancellation or (Cancellation(str(stopped), "budget") if stopped else BY_USER)

@@ -1,6 +1,7 @@
 """Naming a session after the first words that the user says in it (`agent.md` 5.1)."""
 
 import re
+from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -15,7 +16,7 @@ from txcrush.core.sessions import Sessions
 from txcrush.model.errors import CrushError, StorageFailed
 from txcrush.model.ids import SessionId
 from txcrush.model.messages import FinishReason
-from txcrush.model.providers import ModelReply, UserTurn
+from txcrush.model.providers import ModelReply, Usage, UserTurn
 from txcrush.ports import Clock
 
 MAX_TOKENS = 40
@@ -40,6 +41,9 @@ class _Words:
     def reasoning_ended(self, signature: str = "") -> None:
         """Thinking is no part of a title."""
 
+    def stalled(self, wait_s: float) -> None:
+        """Nobody waits for a title."""
+
     def tool_started(self, call_id: str, name: str) -> None:
         """No tools are offered."""
 
@@ -62,6 +66,10 @@ def from_prompt(prompt: str) -> str:
     return beginning(text, MAX_WIDTH - 1) + "…"
 
 
+def _unasked(used: Usage, cost: float) -> None:
+    """Nobody wants to know what a title costs."""
+
+
 class Titles:
     """Makes titles, one task each, which no run's cancel touches and no run waits for."""
 
@@ -70,11 +78,13 @@ class Titles:
         self._clock = clock
         self._tasks: set[Deferred[None]] = set()
 
-    def start(self, session_id: SessionId, prompt: str, crew: Crew) -> None:
-        """Begin to make a title for the session; nothing happens for an empty prompt."""
+    def start(
+        self, session_id: SessionId, prompt: str, crew: Crew, spend: Callable[[Usage, float], None] = _unasked
+    ) -> None:
+        """Begin to make a title for the session; nothing happens for an empty prompt. `spend` is told what it costs."""
         if not prompt:
             return
-        task = Deferred.fromCoroutine(self._make(session_id, prompt, crew))
+        task = Deferred.fromCoroutine(self._make(session_id, prompt, crew, spend))
         self._tasks.add(task)
         task.addErrback(self._report)
         task.addBoth(lambda _: self._tasks.discard(task))
@@ -84,13 +94,16 @@ class Titles:
         for task in list(self._tasks):
             task.cancel()
 
-    async def _make(self, session_id: SessionId, prompt: str, crew: Crew) -> None:
+    async def _make(
+        self, session_id: SessionId, prompt: str, crew: Crew, spend: Callable[[Usage, float], None]
+    ) -> None:
         for brain in (crew.small, crew.large):
             try:
                 title, reply = await self._ask(session_id, prompt, brain)
             except CrushError as error:
                 log.info("no title from {model}: {reason}", model=brain.model.id, reason=str(error))
                 continue
+            spend(reply.usage, usage.cost(reply.usage, brain.model, flat_rate=brain.config.flat_rate))
             if reply.finish != FinishReason.MAX_TOKENS:
                 await self._save(session_id, clean(title) or from_prompt(prompt), brain, reply)
                 return

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from txcrush.core import history, loops, retries, usage
+from txcrush.core import budgets, history, loops, retries, usage
 from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import model_request, system_turns
 from txcrush.core.equipment import Equipment
@@ -21,7 +21,7 @@ from txcrush.core.sessions import session_event
 from txcrush.core.summary_message import SummaryMessage, is_nearly_full
 from txcrush.core.toolbox import Done, Place, Toolbox
 from txcrush.core.transcript import Addition
-from txcrush.model.errors import CrushError, Failed, ProviderError, SessionNotFound
+from txcrush.model.errors import BudgetExhausted, CrushError, Failed, ProviderError, SessionNotFound
 from txcrush.model.events import Event
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message, ToolCall, ToolResult
@@ -74,6 +74,7 @@ class Turn:
         self._accounted = False
         self._signatures: list[bytes] = []
         self._summary: SummaryMessage | None = None
+        run.ledger.limit(equipment.budget)
 
     @property
     def session_id(self) -> SessionId:
@@ -81,6 +82,12 @@ class Turn:
 
     async def take(self) -> None:
         """Do the work, to the finish of the last step. Raises what stopped it."""
+        if self.run.is_errand:  # the time is its caller's
+            await self._take()
+        else:
+            await budgets.in_time(self.run.ledger, self._with.clock, self._take())
+
+    async def _take(self) -> None:
         session = self._session()
         crew = await self._with.agents.prepare()
         stored = await self._with.transcript.messages(self.session_id)
@@ -90,10 +97,10 @@ class Turn:
         await self._say(self.run)
         live = await self._prepared(crew.large, conversation)
         if is_first and not session.parent_session_id:  # only now, so that the title's event counts both messages
-            self._with.titles.start(self.session_id, self.run.prompt.text, crew)
+            self._with.titles.start(self.session_id, self.run.prompt.text, crew, self.run.ledger.spend)
         while True:
             goes_on = await self._step(crew, conversation, live)
-            if self._is_nearly_full(crew.large):
+            if self._is_nearly_full(crew.large) and not self.run.ledger.is_spent:
                 await self._sum_up(crew.large, is_open=not goes_on)
                 conversation = await self._resume(crew) if goes_on else conversation
             if not goes_on:
@@ -104,18 +111,20 @@ class Turn:
 
     async def _prepared(self, brain: Brain, conversation: list[ModelTurn]) -> LiveMessage:
         """What a step begins with: prompts that join the turn, and an empty message for the model to write in."""
-        await self._fold(brain, conversation)
+        if not self.run.ledger.is_spent:  # who comes behind the last step has a turn, and a budget, of his own
+            await self._fold(brain, conversation)
         return await self._begin(brain)
 
     async def _step(self, crew: Crew, conversation: list[ModelTurn], live: LiveMessage) -> bool:
         """Ask the model once and run the tools that it calls; says whether another step follows."""
         brain, toolbox = crew.large, self._offered(crew)
+        self.run.ledger.step()
         request = model_request(brain, conversation, self.session_id, toolbox.specs())
         reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
         live.reasoning_ended()
+        self._account(brain, reply, conversation, live)
         done = await self._run_tools(brain, toolbox, live, is_whole=reply.finish != FinishReason.MAX_TOKENS)
         goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
-        self._account(brain, reply, conversation, live)
         self._finish = self._finish_of(reply, goes_on=goes_on)
         if done.error is not None:
             raise done.error
@@ -195,12 +204,14 @@ class Turn:
         await self._with.events.commit(changes, [*map(session_event, sessions), event])
 
     def _account(self, brain: Brain, reply: ModelReply, asked: Sequence[ModelTurn], live: LiveMessage) -> None:
-        """Add what the step used to the session. An estimate moves the gauges, never the cost (R-USE-07)."""
+        """Add what the step used to the session: before its tools, for a cancel of those does not take it back. An
+        estimate moves the gauges, never the cost (R-USE-07)."""
         sessions, used, price = self._with.sessions, reply.usage, 0.0
         if used.is_zero:
             used = usage.estimated(asked, live.snapshot())
         else:
             price = usage.cost(used, brain.model, flat_rate=brain.config.flat_rate)
+        self.run.ledger.spend(used, price)
         if sessions.exists(self.session_id):
             session = sessions.get(self.session_id)
             gauges = usage.gauges(session, used)
@@ -232,7 +243,11 @@ class Turn:
             await self._end_step()
         work = self._with
         self._summary = summary = SummaryMessage(self.session_id, work.sessions, work.transcript, work.clock)
-        kept = summary.kept(brain, await summary.write(brain, await summary.past()))
+        past = await summary.past()
+        self.run.ledger.step()
+        reply = await summary.write(brain, past)
+        self.run.ledger.spend(reply.usage, usage.cost(reply.usage, brain.model, flat_rate=brain.config.flat_rate))
+        kept = summary.kept(brain, reply)
         self._summary = None
         await work.transcript.add(kept)
 
@@ -366,4 +381,6 @@ def describe(error: Exception) -> tuple[str, str]:
     """Title and details of a failure, for the finish part (`agent.md` 8.3)."""
     if isinstance(error, ProviderError):
         return error.title or "Provider Error", error.message
+    if isinstance(error, BudgetExhausted):
+        return error.title, error.message
     return "Provider Error", error.message if isinstance(error, CrushError) else str(error) or type(error).__name__

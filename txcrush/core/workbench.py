@@ -20,7 +20,8 @@ from txcrush.ports import Store, Tool
 
 class Workbench(Struct, frozen=True, kw_only=True):
     """The services and facts that the tools of one workspace work with. `path` is the workspace's directory, which
-    relative paths are resolved against; `data_dir` holds its database; `facts` gives those of a working directory."""
+    relative paths are resolved against; `data_dir` holds its database; `facts` gives those of a working directory;
+    `withheld` names and values of variables that no command may see."""
 
     path: str
     data_dir: str
@@ -36,6 +37,7 @@ class Workbench(Struct, frozen=True, kw_only=True):
     questions: Questions
     file_tracker: FileTracker
     file_history: FileHistory
+    withheld: Callable[[], frozenset[str]]
 
 
 class Kit(Struct, frozen=True):

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from txcrush.core.agents import Agents
+from txcrush.core.event_ids import EventIds
 from txcrush.core.events import EventLog, Frame
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.observers import OneShot
@@ -78,6 +79,7 @@ class Workspace:
         skills: Skills,
         store: Store,
         events: EventLog,
+        event_ids: EventIds,
         sessions: Sessions,
         transcript: Transcript,
         agents: Agents,
@@ -102,6 +104,7 @@ class Workspace:
         self.skills = skills
         self.store = store
         self.events = events
+        self.event_ids = event_ids
         self.sessions = sessions
         self.transcript = transcript
         self.agents = agents
@@ -123,11 +126,14 @@ class Workspace:
         return self.claims.is_empty and not self.runs.any_live and not self.shell_commands.any_running
 
     def open_frames(self) -> list[Frame]:
-        """What waits for an answer, for a reader who has come just now: the requests and batches, ids and all, that
-        others were sent when they were put."""
+        """What waits for an answer, for a reader who has come just now."""
+        return self.events.again(self.pending_events())
+
+    def pending_events(self) -> list[Event]:
+        """What waits for an answer: the requests and batches, ids and all, that others were sent when they were put."""
         requests = [Event(EventKind.PERMISSION_REQUEST, Change.CREATED, one) for one in self.permissions.pending()]
         batches = [Event(EventKind.QUESTION_BATCH_REQUEST, Change.CREATED, one) for one in self.questions.shown()]
-        return self.events.again([*requests, *batches])
+        return [*requests, *batches]
 
     async def delete_session(self, session_id: SessionId) -> None:
         """Cancel what runs in the session, wait for its end, then delete it (`agent.md` H-30). Raises

@@ -1,45 +1,23 @@
-"""The event stream: one reader, with a bounded queue of its own (`contract.md` 3, `protocol.md` 7).
-
-Theory. The answer is close-delimited: Klein and Twisted would chunk it, and the reference's client never recovers from
-a chunked stream that was cut. So the headers are written by hand, the frames go out raw, and the end is a FIN.
-
-The reader is a push producer: the transport says when the client's side is full. Then frames queue. A newer state of a
-message replaces one that still waits, so a slow reader skips frames but never meaning. Only a reader whose queue stays
-over its bound for a while is given up; it can come back.
-"""
+"""The route of the event stream (`contract.md` 3, `protocol.md` 7)."""
 
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
-from twisted.logger import Logger
-from twisted.web.http import datetimeToString
-from zope.interface import implementer
 
-from txcrush.core.events import Frame
-from txcrush.core.workspaces import Workspaces
+from txcrush.core.resuming import Resuming
+from txcrush.core.snapshots import WorkspaceSnapshot
+from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.http.callers import Callers
 from txcrush.http.client_ids import query_client_id
-from txcrush.http.routing import Call, route
-from txcrush.http.sending import Sender
+from txcrush.http.readers import PLAIN_HEADERS, Reader, write_head
+from txcrush.http.rich_readers import RICH_HEADERS, Naming, RichReader
+from txcrush.http.routing import Call, Reply, route
+from txcrush.model.errors import WorkspaceNotFound
 from txcrush.ports import Clock
 
-HEARTBEAT_S = 15.0
-QUEUE_BYTES = 1024 * 1024
-OVERFLOW_S = 5.0
-HARD_BYTES = 64 * QUEUE_BYTES
-HARD_FRAMES = 20_000
-"""Beyond these nobody waits for the 5 seconds: memory comes first."""
-
-FLUSH_S = 5.0
-
-HEADERS = (
-    (b"Content-Type", b"text/event-stream"),
-    (b"Cache-Control", b"no-cache"),
-    (b"Connection", b"close"),
-)
-
-log = Logger()
+LAST_EVENT_ID = "Last-Event-ID"
+STOP_FOR_GOOD = Reply(204)
+"""A browser's `EventSource` comes back after every other end."""
 
 
 class EventRoutes:
@@ -49,158 +27,74 @@ class EventRoutes:
         self._workspaces = workspaces
         self._callers = callers
         self._clock = clock
+        self._naming = Naming()
 
     @route("GET", "/v1/workspaces/<workspace_id>/events", stream=True)
-    async def events(self, call: Call) -> None:
+    async def events(self, call: Call) -> Reply | None:
         """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by. What waits for an
         answer is state, not a moment: it comes first."""
         client_id = query_client_id(call)
-        workspace = self._workspaces.get(call.workspace_id)
+        is_rich = _is_rich(call)
+        try:
+            workspace = self._workspaces.get(call.workspace_id)
+        except WorkspaceNotFound:
+            if is_rich:
+                return STOP_FOR_GOOD
+            raise
         if call.request.method == b"HEAD":
-            _write_head(call.request)
-            return
+            write_head(call.request, RICH_HEADERS if is_rich else PLAIN_HEADERS)
+            return None
+        workspace.claims.attach(client_id)
+        try:
+            with self._callers.streaming(call, client_id):
+                await (self._rich(call, workspace) if is_rich else self._plain(call, workspace))
+        finally:
+            workspace.claims.detach(client_id)
+        return None
+
+    async def _plain(self, call: Call, workspace: Workspace) -> None:
         reader = Reader(call.request, self._clock)
         workspace.events.subscribe(reader)
-        workspace.claims.attach(client_id)
         try:
             ended = reader.run()
             for frame in workspace.open_frames():
                 reader.deliver(frame)
-            with self._callers.streaming(call, client_id):
-                await ended
+            await ended
         finally:
             workspace.events.unsubscribe(reader)
-            workspace.claims.detach(client_id)
+
+    async def _rich(self, call: Call, workspace: Workspace) -> None:
+        reader = RichReader(
+            call.request, self._clock, workspace.event_ids, self._naming, wants_deltas=_asks(call, "deltas")
+        )
+        snapshot = WorkspaceSnapshot(workspace)
+        resuming = Resuming(workspace.events, workspace.event_ids, workspace.store, snapshot, reader)
+        working: Deferred[Any] | None = None
+        try:
+            ended = reader.run()
+            working = resuming.start(_cursor(call))
+            await ended
+        finally:
+            if working is not None:
+                working.cancel()
+            workspace.events.unsubscribe(reader)
 
 
-@implementer(IPushProducer)
-class Reader:
-    """One open stream; a `Subscriber` of the event log."""
-
-    def __init__(self, request: Any, clock: Clock) -> None:
-        self._request = request
-        self._clock = clock
-        self._sender = Sender(request.channel.transport)
-        self._queue: dict[object, Frame] = {}
-        self._queued_bytes = 0
-        self._paused = False
-        self._ended: Deferred[None] = Deferred(lambda _: self._close())
-        self._heartbeat: IDelayedCall | None = None
-        self._overflow: IDelayedCall | None = None
-
-    def run(self) -> Deferred[None]:
-        """Write the headers; fires when the stream has ended."""
-        _write_head(self._request)
-        self._request.registerProducer(self, True)
-        self._beat_later()
-        return self._ended
-
-    # What the log says
-
-    def deliver(self, frame: Frame) -> None:
-        if self._paused:
-            self._enqueue(frame)
-        else:
-            self._write(frame.data)
-
-    def end(self) -> None:
-        """Send what is queued and end cleanly; nobody waits for a reader that does not read."""
-        for frame in self._take_all():
-            self._write(frame.data)
-        self._finish()
-
-    # What the transport says
-
-    def pauseProducing(self) -> None:
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        self._paused = False
-        while self._queue and not self._paused:
-            self._write(self._take_first().data)
-        if not self._is_over():
-            self._stop_overflow()
-
-    def stopProducing(self) -> None:
-        self._paused = True
-
-    # The queue
-
-    def _enqueue(self, frame: Frame) -> None:
-        """Queue the frame in its order; it takes the place of nothing but an older state of the same message."""
-        older = self._queue.pop(frame.key, None) if frame.key else None
-        if older is not None:
-            self._queued_bytes -= len(older.data)
-        self._queue[frame.key if frame.replaceable else frame.seq] = frame
-        self._queued_bytes += len(frame.data)
-        if (self._queued_bytes > HARD_BYTES and len(self._queue) > 1) or len(self._queue) > HARD_FRAMES:
-            self._give_up()
-        elif self._is_over() and self._overflow is None:
-            self._overflow = self._clock.callLater(OVERFLOW_S, self._give_up)
-
-    def _is_over(self) -> bool:
-        """An otherwise empty queue may hold one frame of any size."""
-        return len(self._queue) > 1 and (self._queued_bytes > QUEUE_BYTES or len(self._queue) > HARD_FRAMES)
-
-    def _take_first(self) -> Frame:
-        frame = self._queue.pop(next(iter(self._queue)))
-        self._queued_bytes -= len(frame.data)
-        return frame
-
-    def _take_all(self) -> list[Frame]:
-        frames, self._queue, self._queued_bytes = list(self._queue.values()), {}, 0
-        return frames
-
-    def _give_up(self) -> None:
-        self._stop_overflow()
-        log.info("a reader of the event stream is too slow: ended, it can resume")
-        self._take_all()
-        self._finish()
-
-    # Writing
-
-    def _write(self, data: bytes) -> None:
-        if not self._ended.called:
-            self._sender.write(data)
-
-    def _beat_later(self) -> None:
-        self._heartbeat = self._clock.callLater(HEARTBEAT_S, self._beat)
-
-    def _beat(self) -> None:
-        """A bare newline: the reference's client skips it without a word."""
-        if not self._paused:
-            self._write(b"\n")
-        self._beat_later()
-
-    def _finish(self) -> None:
-        """The clean end: what is written still goes out, for a while, and then a FIN."""
-        if not self._ended.called:
-            self._close()
-            channel = self._request.channel
-            self._request.unregisterProducer()
-            self._clock.callLater(FLUSH_S, _abort_if_open, channel)
-            self._ended.callback(None)
-
-    def _close(self) -> None:
-        for timer in (self._heartbeat, self._overflow):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._queue.clear()
-
-    def _stop_overflow(self) -> None:
-        timer, self._overflow = self._overflow, None
-        if timer is not None and timer.active():
-            timer.cancel()
+def _is_rich(call: Call) -> bool:
+    """Whether the client can come back with an id, or asks for what only such clients understand."""
+    asked = _has_header(call) or b"last_event_id" in call.request.args
+    return asked or _asks(call, "rich") or _asks(call, "deltas")
 
 
-def _write_head(request: Any) -> None:
-    """The head of the answer, by hand: nothing is chunked, and the end of the connection is the end of the body."""
-    request.startedWriting = 1
-    request.channel.persistent = False
-    request.channel.writeHeaders(b"HTTP/1.1", b"200", b"OK", [(b"Date", datetimeToString()), *HEADERS])
+def _has_header(call: Call) -> bool:
+    return bool(call.request.requestHeaders.hasHeader(LAST_EVENT_ID.encode()))
 
 
-def _abort_if_open(channel: Any) -> None:
-    """What a reader did not take in time is given up with the connection."""
-    if channel.transport is not None:
-        channel.transport.abortConnection()
+def _cursor(call: Call) -> str:
+    """Where the client left off, or empty. A browser that comes back says so in the header, and its URL is still that
+    of its first request: the header wins."""
+    return call.header(LAST_EVENT_ID).strip() or call.query("last_event_id")
+
+
+def _asks(call: Call, name: str) -> bool:
+    return call.query(name).lower() not in ("", "0", "false", "no", "off")

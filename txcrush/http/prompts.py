@@ -11,6 +11,7 @@ from txcrush.core.workspaces import Workspaces
 from txcrush.http.generations import Generations
 from txcrush.http.preferences import Waiting, waiting
 from txcrush.http.routing import Call, Reply, error_reply, route
+from txcrush.model.budgets import Budget
 from txcrush.model.errors import AgentNotInitialized, BadRequest, CrushError, RunCancelled, RunFailed, ShuttingDown
 from txcrush.model.ids import RunId, SessionId
 from txcrush.model.runs import Outcome, Prompt, RunEnd, WhenBusy
@@ -99,6 +100,9 @@ def _prompt(call: Call) -> Prompt:
     if body.when_busy not in {choice.value for choice in WhenBusy}:
         choices = ", ".join(choice.value for choice in WhenBusy if choice.value)
         raise BadRequest(f"unknown when_busy {body.when_busy!r}: use one of {choices}, or leave it out")
+    budget = _budget(body)
+    if body.when_busy == WhenBusy.STEER and not budget.is_empty:
+        raise BadRequest("a prompt that joins another's turn can have no limits of its own: leave out when_busy")
     return Prompt(
         session_id=SessionId(body.session_id),
         text=body.prompt,
@@ -106,7 +110,17 @@ def _prompt(call: Call) -> Prompt:
         key=_run_id("Idempotency-Key", call.header("Idempotency-Key")),
         attachments=body.attachments,
         when_busy=WhenBusy(body.when_busy),
+        budget=budget,
     )
+
+
+def _budget(body: SubmitPrompt) -> Budget:
+    budget = Budget(cost=body.max_cost, tokens=body.max_tokens, steps=body.max_steps, seconds=body.max_seconds)
+    for name in budget.__struct_fields__:
+        limit = getattr(budget, name)
+        if limit is not None and not limit > 0:
+            raise BadRequest(f"max_{name} must be more than 0, or left out")
+    return budget
 
 
 def _run_id(name: str, text: str) -> RunId:

@@ -24,6 +24,7 @@ from txcrush.wire.json import BIG_BODY, decode_body, encode_body
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+NO_CONTENT = 204
 
 log = Logger()
 
@@ -189,13 +190,12 @@ async def _decode(spec: RouteSpec, call: Call, in_thread: InThread) -> None:
 
 
 async def _stream(call: Call, handler: Handler) -> bytes | None:
-    """A route that writes for itself: only its refusal is written here."""
+    """A route that writes for itself: only its refusal is written here, and an answer that it returns instead."""
     try:
-        result = handler(call)
-        await result  # type: ignore[misc]  # a stream's handler is a coroutine
+        reply = await handler(call)  # type: ignore[misc]  # a stream's handler is a coroutine
     except CrushError as error:
         return _write(call.request, error_reply(error))
-    return None
+    return None if reply is None else _write(call.request, reply)
 
 
 def error_reply(error: CrushError) -> Reply:
@@ -209,7 +209,8 @@ def error_reply(error: CrushError) -> Reply:
 def _write(request: IRequest, reply: Reply) -> bytes:
     body = reply.body or b""
     request.setResponseCode(reply.status)
-    request.setHeader(b"Content-Length", b"%d" % len(body))
+    if reply.status != NO_CONTENT:
+        request.setHeader(b"Content-Length", b"%d" % len(body))
     if reply.body is not None:
         request.setHeader(b"Content-Type", reply.content_type)
     for name, value in reply.headers.items():

@@ -5,9 +5,15 @@ readers that is a selector call more, each way, for every frame. Here the socket
 waits before it; what it does not take goes the ordinary way, and then everything does until that has left.
 """
 
+import socket
 from typing import Any
 
 from twisted.internet.tcp import Connection
+
+UNHEARD_MS = 40_000
+"""With a heartbeat every 15 s a peer that is gone is found out within a minute."""
+
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
 class Sender:
@@ -19,6 +25,21 @@ class Sender:
         self._socket = transport.getHandle() if plain else None
         if plain:
             transport.bufferSize = 0  # the producer is paused at the first byte that the socket does not take
+
+    def watch_peer(self) -> None:
+        """Have the connection end where what is sent is not acknowledged for a while: its peer has gone unheard."""
+        if self._socket is None or self._socket.family == socket.AF_UNIX:
+            return
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if _USER_TIMEOUT is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, UNHEARD_MS)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait because the other end does not take them."""
+        transport = self._transport
+        waiting = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+        return int(waiting + getattr(transport, "_tempDataLen", 0))
 
     def write(self, data: bytes) -> None:
         """Send the data, or what of it cannot be sent now as soon as it can."""

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from txcrush.model.config import Config
+from txcrush.model.config import Config, ProviderConfig
 
 Fingerprint: TypeAlias = tuple[int, int]
 """Size in bytes, and the time of the last change in nanoseconds."""
@@ -18,10 +18,12 @@ class ConfigSource(Struct, frozen=True):
 
 
 class LoadedConfig(Struct, frozen=True):
-    """A configuration, and every file that it was or could have been read from, lowest priority first."""
+    """A configuration, and every file that it was or could have been read from, lowest priority first. `left_out` are
+    the providers that the files name and that cannot be asked."""
 
     config: Config
     sources: tuple[ConfigSource, ...] = ()
+    left_out: tuple[ProviderConfig, ...] = ()
 
 
 class ConfigReport(Struct, frozen=True, kw_only=True):

@@ -232,6 +232,19 @@ class ProviderError(CrushError):
         return f"{self.title.lower()}: {self.message}" if self.title else self.message
 
 
+class BudgetExhausted(CrushError):
+    """The run has used up what it may use. `limit` names which limit that was: `max_cost`, `max_seconds` and so on."""
+
+    code = "budget_exhausted"
+    title: ClassVar[str] = "Stopped by the budget"
+
+    def __init__(self, message: str, limit: str) -> None:
+        super().__init__(f"{message}: prompt again to go on, or raise {limit}")
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.message}"
+
+
 class RunCancelled(CancelledError):
     """The run that a watcher waits for was cancelled: by whom and why, not that the watcher itself was dropped."""
 

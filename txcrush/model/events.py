@@ -32,6 +32,8 @@ class EventKind(StrEnum):
     LSP_EVENT = "lsp_event"
     SKILLS_EVENT = "skills_event"
     CONFIG_CHANGED = "config_changed"
+    MESSAGE_DELTA = "message_delta"
+    RESET = "reset"
 
 
 class RunComplete(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,14 +50,18 @@ class RunComplete(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class AgentEventType(StrEnum):
     FINISHED = "agent_finished"
     ERROR = "error"
+    STALLED = "stalled"  # ours: the provider has gone quiet; terminals pass it over
 
 
 class AgentEvent(Struct, frozen=True, kw_only=True):
+    """What the agent is at; `progress` is a text for the user."""
+
     type: AgentEventType
     session_id: SessionId
     error: str = ""
     run_id: RunId = RunId("")
     session_title: str = ""
+    progress: str = ""
 
 
 class ConfigChanged(Struct, frozen=True, omit_defaults=True):
@@ -66,6 +72,29 @@ class ConfigChanged(Struct, frozen=True, omit_defaults=True):
     session_id: SessionId = SessionId("")
     skip: bool | None = None
     unanswered: str = ""
+
+
+class MessageDelta(Struct, frozen=True):
+    """What one part of a message has more than in the state before: `text` goes to the end of its text."""
+
+    message_id: MessageId
+    session_id: SessionId
+    part: int
+    text: str
+
+
+class ResetReason(StrEnum):
+    """Why a stream cannot go on where its reader left off."""
+
+    TOO_OLD = "too_old"
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+
+
+class Reset(Struct, frozen=True):
+    """The reader has to begin anew: a snapshot follows."""
+
+    reason: ResetReason
 
 
 Payload: TypeAlias = (
@@ -79,6 +108,8 @@ Payload: TypeAlias = (
     | PermissionNotification
     | QuestionBatch
     | QuestionNotification
+    | MessageDelta
+    | Reset
 )
 
 

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from txcrush.model.budgets import Budget
 from txcrush.model.ids import MessageId, RunId, SessionId
 
 
@@ -34,7 +35,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     """One prompt as a client sent it.
 
     `run_id` is the client's own correlator and empty where it gave none; `key` makes the prompt safe to send again,
-    where it has no run id (the `Idempotency-Key` header).
+    where it has no run id (the `Idempotency-Key` header). `budget` holds limits of its run beside the server's.
     """
 
     session_id: SessionId
@@ -43,6 +44,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
     key: RunId = RunId("")
     attachments: tuple[Attachment, ...] = ()
     when_busy: WhenBusy = WhenBusy.REFERENCE
+    budget: Budget = Budget()
 
 
 class Outcome(StrEnum):

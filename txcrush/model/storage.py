@@ -61,6 +61,14 @@ class AppendEvent(Struct, frozen=True):
     event: LoggedEvent
 
 
+class SkipNumbers(Struct, frozen=True):
+    """The event log goes on behind `upto`: numbers between `after` and that were never stored, so that whoever has
+    one of them has seen what a crash may have lost. `upto` itself is where the log stands."""
+
+    after: int
+    upto: int
+
+
 class PutFileVersion(Struct, frozen=True):
     version: FileVersion
 
@@ -99,6 +107,7 @@ StoreChange: TypeAlias = (
     | BeginRun
     | EndRun
     | AppendEvent
+    | SkipNumbers
     | PutFileVersion
     | MarkRead
     | PutDeskEntry
@@ -109,13 +118,15 @@ StoreChange: TypeAlias = (
 class StoreHead(Struct, frozen=True):
     """Where a data directory stands when it is opened.
 
-    `generation` names the data directory's event log (it stands in event ids), `seq` is the last event's number,
-    `position` the last accept sequence of a run.
+    `generation` names the data directory's event log (it stands in event ids), `seq` is the last event's number or
+    where the log was told to go on, `position` the last accept sequence of a run. `skipped` are the numbers left out,
+    as `SkipNumbers` says them, in order; those that retention has passed are forgotten.
     """
 
     generation: str
     seq: int
     position: int
+    skipped: tuple[SkipNumbers, ...] = ()
 
 
 class StoreHealth(Struct, frozen=True, kw_only=True):

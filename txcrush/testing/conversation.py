@@ -8,6 +8,7 @@ from twisted.python.failure import Failure
 
 from txcrush.core.run import Run
 from txcrush.core.workspaces import Workspace
+from txcrush.model.budgets import UNLIMITED, Budget
 from txcrush.model.ids import RunId, SessionId
 from txcrush.model.messages import Message, ToolResult
 from txcrush.model.runs import Attachment, Prompt, RunRecord, WhenBusy
@@ -57,6 +58,7 @@ class Conversation:
         *,
         key: str = "",
         attachments: tuple[Attachment, ...] = (),
+        budget: Budget = UNLIMITED,
     ) -> Run:
         """Send a prompt, as a request would."""
         prompt = Prompt(
@@ -66,6 +68,7 @@ class Conversation:
             key=RunId(key),
             attachments=attachments,
             when_busy=when_busy,
+            budget=budget,
         )
         return self.workspace.runs.accept(prompt)
 

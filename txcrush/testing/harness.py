@@ -15,6 +15,7 @@ from txcrush.core.observers import OneShot
 from txcrush.core.opening import Opener
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
+from txcrush.model.budgets import UNLIMITED, Budget
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
 from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
 from txcrush.model.desk import parse_unanswered
@@ -181,6 +182,7 @@ class Harness:
         stores: dict[str, MemoryStore] | None = None,
         idle_exit_s: float | None = None,
         unanswered: str = "ask",
+        budget: Budget = UNLIMITED,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(NOW_S)
@@ -194,6 +196,7 @@ class Harness:
         self._opens: OneShot[None] | None = None
         self._tools = tools
         self._unanswered = parse_unanswered(unanswered)
+        self._budget = budget
         server = next(_servers)
         self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
         self.workspaces = Workspaces(
@@ -243,12 +246,13 @@ class Harness:
             facts=lambda path: Facts(path, "test", "1/2/2027"),
             graces=(30.0, 10.0),
             unanswered=self._unanswered,
+            budget=self._budget,
         )
 
     def _open_store(self, data_dir: str) -> Deferred[Store]:
         self.opened.append(data_dir)
         ready = succeed(None) if self._opens is None else self._opens.when()
-        return ready.addCallback(lambda _: self.stores.setdefault(data_dir, MemoryStore()))
+        return ready.addCallback(lambda _: self.stores.setdefault(data_dir, MemoryStore(f"memory{len(self.stores)}")))
 
     def _make_kit(self, bench: Workbench) -> Kit:
         made = self._tools(bench) if callable(self._tools) else self._tools

@@ -109,6 +109,18 @@ class MemoryStream(Connection):
         """Every event so far."""
         return [stream_event(event.data) for event in SseParser().feed(self.body)]
 
+    @property
+    def cursor(self) -> str:
+        """What the client would come back with, by the rules of the standard."""
+        parser = SseParser()
+        parser.feed(self.body)
+        return parser.last_event_id
+
+    @property
+    def ids(self) -> list[str]:
+        """The value of every `id:` line, in order."""
+        return [line[4:].decode() for line in self.body.split(b"\n") if line.startswith(b"id: ")]
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The payloads of one kind."""
         return [event.payload for event in self.events if event.kind == kind]
@@ -141,10 +153,13 @@ class MemoryClient:
     def delete(self, path: str) -> Answer:
         return self.ask("DELETE", path).answer
 
-    def stream(self, workspace_id: str, client_id: str = CLIENT) -> MemoryStream:
-        """Open a workspace's event stream."""
+    def stream(
+        self, workspace_id: str, client_id: str = CLIENT, query: str = "", **headers: str | None
+    ) -> MemoryStream:
+        """Open a workspace's event stream; `query` is more of its query, such as `rich=1`."""
         stream = MemoryStream(self._site, self._address)
-        stream.send(self._request("GET", f"/v1/workspaces/{workspace_id}/events?client_id={client_id}", b"", {}))
+        path = f"/v1/workspaces/{workspace_id}/events?client_id={client_id}&{query}".rstrip("&")
+        stream.send(self._request("GET", path, b"", headers))
         return stream
 
     def _request(self, method: str, path: str, body: bytes, headers: dict[str, str | None]) -> bytes:

@@ -212,9 +212,9 @@ class LiveClient:
         response.original.deliverBody(stream)
         return stream
 
-    async def raw(self) -> RawClient:
-        """A bare connection."""
-        return cast(RawClient, await connectProtocol(self._endpoint, RawClient()))
+    async def raw(self, client: RawClient | None = None) -> RawClient:
+        """A bare connection, by this protocol where one is given."""
+        return cast(RawClient, await connectProtocol(self._endpoint, client or RawClient()))
 
     # What nearly every test does
 

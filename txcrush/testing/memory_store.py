@@ -30,6 +30,7 @@ from txcrush.model.storage import (
     PutPolicy,
     PutSession,
     ReadMark,
+    SkipNumbers,
     StartRun,
     StoreChange,
     StoreHead,
@@ -53,6 +54,7 @@ class _Tables:
     desk: dict[str, DeskEntry] = field(default_factory=dict)
     policies: dict[SessionId, SessionPolicy] = field(default_factory=dict)
     events: dict[int, LoggedEvent] = field(default_factory=dict)
+    skipped: dict[int, SkipNumbers] = field(default_factory=dict)
     last_seq: int = 0
     trimmed_seq: int = 0
 
@@ -119,7 +121,9 @@ class MemoryStore:
     def head(self) -> StoreHead:
         self._is_closed = False
         position = max((record.position for record in self._tables.runs.values()), default=0)
-        return StoreHead(generation=self._generation, seq=self._tables.last_seq, position=position)
+        tables = self._tables
+        skipped = tuple(one for one in tables.skipped.values() if one.upto > tables.trimmed_seq)
+        return StoreHead(generation=self._generation, seq=tables.last_seq, position=position, skipped=skipped)
 
     def health(self) -> StoreHealth:
         return self.condition
@@ -290,6 +294,9 @@ def _apply(tables: _Tables, change: StoreChange) -> None:
             tables.runs[run_id] = replace(record, end=end, prompt=replace(record.prompt, attachments=()))
         case AppendEvent(event):
             _append(tables, event)
+        case SkipNumbers(after, upto):
+            tables.skipped[after] = change
+            tables.last_seq = max(tables.last_seq, upto)
         case PutFileVersion(version):
             _put_file(tables, version)
         case MarkRead():

@@ -9,10 +9,11 @@ Said = tuple[str, ...]
 
 class RecordingSink:
     """`said` holds every call in order: `("text", delta)`, `("reasoning", delta)`, `("reasoning_ended", signature)`,
-    `("tool_started", id, name)`, `("tool_call", id, name, arguments)`."""
+    `("tool_started", id, name)`, `("tool_call", id, name, arguments)`; `stalls` the stalls."""
 
     def __init__(self) -> None:
         self.said: list[Said] = []
+        self.stalls: list[float] = []
         self._watchers: list[tuple[int, Deferred[None]]] = []
 
     def text(self, delta: str) -> None:
@@ -29,6 +30,9 @@ class RecordingSink:
 
     def tool_call(self, call_id: str, name: str, arguments: str) -> None:
         self._add("tool_call", call_id, name, arguments)
+
+    def stalled(self, wait_s: float) -> None:
+        self.stalls.append(wait_s)
 
     @property
     def whole_text(self) -> str:

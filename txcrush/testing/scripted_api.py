@@ -54,6 +54,7 @@ class HandedStream:
 
     def __init__(self) -> None:
         self.asker: Deferred[StreamedEvent | None] = Deferred()
+        self.cursor = ""
 
     def next(self) -> Deferred[StreamedEvent | None]:
         self.asker = Deferred()
@@ -64,12 +65,13 @@ class HandedStream:
 
 
 class ScriptedApi:
-    """Answers as a server would; `asked` holds every request."""
+    """Answers as a server would; `asked` holds every request, `opened` the path of every stream."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.bodies: list[Any] = []
         self.streams: list[HandedStream] = []
+        self.opened: list[str] = []
         self.answers: dict[str, Any] = {
             "POST /v1/workspaces": {"id": "w"},
             f"GET {WORKSPACE}/agent": {"is_ready": True},
@@ -100,5 +102,6 @@ class ScriptedApi:
         return Answer(200, self.answers.get(f"{method} {path}"))
 
     async def stream(self, path: str) -> HandedStream:
+        self.opened.append(path)
         self.streams.append(HandedStream())
         return self.streams[-1]

@@ -10,6 +10,8 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
+from txcrush.adapters.guarded_places import OwnPlaces
+from txcrush.adapters.private_places import PrivatePlaces
 from txcrush.adapters.tools.searching import search_tools
 from txcrush.model.config import Config, Options, ToolLimits, TuiOptions
 from txcrush.model.ids import MessageId, SessionId
@@ -31,10 +33,13 @@ class Shown(Struct, frozen=True):
 class SearchedProject:
     """The directory `project` below `root`; `home` is beside it, and whatever else a test puts there is outside.
 
-    `desk` answers what is asked; `limits` is the configuration's `tools`.
+    `desk` answers what is asked; `limits` is the configuration's `tools`; `data_dir` is `.crush` in it unless it is
+    said to be elsewhere.
     """
 
-    def __init__(self, root: Path, reactor: Any, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, reactor: Any, environ: Mapping[str, str] | None = None, data_dir: Path | None = None
+    ) -> None:
         self.root = root
         self.path = root / "project"
         self.path.mkdir()
@@ -44,8 +49,15 @@ class SearchedProject:
         self._reactor = reactor
         self._now_ns = time.time_ns()
         known = {"HOME": str(root / "home"), "PATH": os.environ.get("PATH", ""), **(environ or {})}
+        own = OwnPlaces(state_dir=str(root / "home" / "state"), token_file="", env=known)
         tools = search_tools(
-            str(self.path), self.desk, self._config, clock=reactor, environ=known, in_thread=self._in_thread
+            str(self.path),
+            self.desk,
+            self._config,
+            clock=reactor,
+            environ=known,
+            in_thread=self._in_thread,
+            private=PrivatePlaces(str(self.path), str(data_dir or self.path / ".crush"), own),
         )
         self._tools = {tool.spec.name: tool for tool in tools}
 

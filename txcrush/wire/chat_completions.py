@@ -24,7 +24,7 @@ from txcrush.model.providers import (
 from txcrush.model.tools import ToolSpec
 from txcrush.wire.calls import any_id, arguments_text, with_legal_calls
 from txcrush.wire.provider_errors import decoded, encoded_request
-from txcrush.wire.replies import finish_of, token_count
+from txcrush.wire.replies import dollars, finish_of, token_count
 
 DONE = b"[DONE]"
 
@@ -112,7 +112,7 @@ class UsageRow(Struct, frozen=True):
             total=token_count(self.total_tokens) or prompt + output,
             reasoning=token_count(thought.reasoning_tokens if thought else None),
             cache_read=cached,
-            cost=None if self.cost is None else max(0.0, self.cost),
+            cost=dollars(self.cost),
         )
 
 

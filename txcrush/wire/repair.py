@@ -1,7 +1,5 @@
 """Mending the JSON that a model has written badly: a missing bracket, single quotes, a trailing comma."""
 
-from json_repair import repair_json
-
 from txcrush.wire.json import encode_text, is_json, parse_object
 
 MAX_CHARS = 64 * 1024
@@ -14,6 +12,8 @@ def repaired_object(text: str) -> str | None:
         return "{}"
     if len(text) > MAX_CHARS or "{" not in text or is_json(text):
         return None
+    from json_repair import repair_json  # on first use: the server starts without it
+
     try:
         mended = repair_json(text, return_objects=True, skip_json_loads=True)
         return encode_text(parse_object(encode_text(mended)))

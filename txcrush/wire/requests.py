@@ -53,6 +53,10 @@ class SubmitPrompt(Struct):
     prompt: str = ""
     attachments: tuple[Attachment, ...] = ()
     when_busy: str = ""
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_steps: int | None = None
+    max_seconds: float | None = None
 
 
 class InitAgent(Struct):

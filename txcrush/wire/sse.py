@@ -7,6 +7,9 @@ data can go to a JSON decoder without a detour through text.
 from msgspec import Struct
 
 _BOM = b"\xef\xbb\xbf"
+MOST_LINES = 65536
+"""Lines of one event: each costs memory beside its text, also an empty one."""
+
 _LONGEST_RETRY = 18
 """Digits of a `retry` that are still a number of milliseconds; longer ones are ignored."""
 
@@ -14,6 +17,20 @@ _LONGEST_RETRY = 18
 def frame(json_bytes: bytes) -> bytes:
     """One event of the default type. `json_bytes` holds no line end (JSON escapes them inside strings)."""
     return b"data: " + json_bytes + b"\n\n"
+
+
+HEARTBEAT = b": hb\n\n"
+"""A comment: nothing is dispatched."""
+
+
+def identified(event_id: str, framed: bytes) -> bytes:
+    """The frame under this id, which a client comes back with."""
+    return b"id: %s\n%s" % (event_id.encode("ascii"), framed)
+
+
+def opening(event_id: str, retry_ms: int) -> bytes:
+    """What a client is to come back with and after which time, before anything has happened: dispatches nothing."""
+    return b"retry: %d\n%s" % (retry_ms, identified(event_id, b"\n"))
 
 
 class SseEvent(Struct, frozen=True):
@@ -108,6 +125,8 @@ class SseParser:
         if name == b"data":
             self._data.append(value)
             self._data_size += len(value) + 1
+            if len(self._data) > MOST_LINES:
+                raise SseTooLong(f"an event of the stream has more than {MOST_LINES} lines")
             self._bound(self._data_size)
         elif name == b"event":
             self._type = value.decode("utf-8", "replace")

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
+from txcrush.model.budgets import Budget
 from txcrush.model.errors import StorageFailed
 from txcrush.model.messages import (
     Binary,
@@ -128,6 +129,7 @@ _encoder = msgspec.json.Encoder()
 _parts_decoder = msgspec.json.Decoder(list[_Untagged])
 _todos_decoder = msgspec.json.Decoder(tuple[Todo, ...])
 _attachments_decoder = msgspec.json.Decoder(tuple[Attachment, ...])
+_budget_decoder = msgspec.json.Decoder(Budget)
 _subject_decoder = msgspec.json.Decoder(dict[str, object])
 _owner_decoder = msgspec.json.Decoder(LockOwner)
 
@@ -176,6 +178,15 @@ def encode_attachments(attachments: tuple[Attachment, ...]) -> str | None:
 
 def decode_attachments(text: str | None) -> tuple[Attachment, ...]:
     return _decode("attachments", _attachments_decoder, text) if text else ()
+
+
+def encode_budget(budget: Budget) -> str | None:
+    """The limits of a run; None when there are none."""
+    return None if budget.is_empty else _encoder.encode(budget).decode()
+
+
+def decode_budget(text: str | None) -> Budget:
+    return _decode("budget", _budget_decoder, text) if text else Budget()
 
 
 def encode_subject(subject: dict[str, object]) -> str:

@@ -163,6 +163,7 @@ class AgentEventBody(Struct, omit_defaults=True, kw_only=True):
     run_id: str = ""
     session_id: str = ""
     session_title: str = ""
+    progress: str = ""
 
 
 class FileBody(Struct):
@@ -370,6 +371,7 @@ def _payload(payload: Payload) -> object:
                 run_id=payload.run_id,
                 session_id=payload.session_id,
                 session_title=payload.session_title,
+                progress=payload.progress,
             )
         case _:
             return payload

@@ -89,6 +89,36 @@ class Watching(AttachingCase):
         self.tell("message", **message("m", "assistant", "hello"))
         self.assertEqual(self.screen.shown, "hello")
 
+    def break_off(self, cursor: str) -> None:
+        self.server.streams[-1].cursor = cursor
+        self.server.streams[-1].asker.callback(None)
+        self.clock.pump([0.25])
+
+    def test_promise_25_a_broken_stream_goes_on_where_it_ended(self) -> None:
+        self.attach()
+        self.assertIn("rich=1", self.server.opened[-1])
+        for cursor, expected in (("g-7", "last_event_id=g-7"), ("", "last_event_id=g-7"), ("g-9", "last_event_id=g-9")):
+            self.break_off(cursor)
+            self.assertTrue(self.server.opened[-1].endswith(expected), self.server.opened)
+
+    def test_what_was_missed_is_read_where_it_cannot_and_nothing_is_shown_twice(self) -> None:
+        old = [message(f"u{number}", "user", f"old {number}") for number in range(9)]
+        self.server.answers[f"GET {WORKSPACE}/sessions/s/messages"] = list(old)
+        self.attach()
+        self.tell("message", **message("m", "assistant", "hel"))
+        self.break_off("g-7")
+        now = [*old, message("m", "assistant", "hello "), message("m2", "assistant", "world")]
+        self.server.answers[f"GET {WORKSPACE}/sessions/s/messages"] = now
+        self.tell("reset", reason="unknown")
+        self.assertEqual((self.screen.shown, self.screen.notes.count("> old 8")), ("hello |world", 1))
+        self.assertNotIn("> old 1", self.screen.notes)
+
+    def test_less_than_was_shown_before_a_server_was_killed_is_not_shown_again(self) -> None:
+        self.attach()
+        self.tell("message", **message("m", "assistant", "hello"))
+        self.tell("message", **message("m", "assistant", "hel"))
+        self.assertEqual(self.screen.shown, "hello")
+
     def test_a_server_that_stays_away_is_told(self) -> None:
         done = self.attach()
         self.server.is_gone = True

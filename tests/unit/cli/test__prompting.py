@@ -165,6 +165,11 @@ class BrokenStreams(PromptingCase):
         self.server.streams[-1].asker.callback(None)
         self.clock.pump([0.25])
 
+    def lose_for_good(self) -> None:
+        """The stream breaks, and cannot go on where it did."""
+        self.lose()
+        self.server.streams[-1].asker.callback(StreamedEvent("reset", "created", {"reason": "unknown"}))
+
     def test_a_stream_that_ends_is_opened_again(self) -> None:
         done = self.start()
         self.lose()
@@ -188,14 +193,14 @@ class BrokenStreams(PromptingCase):
             self.setUp()
             done = self.start()
             self.said(reason)
-            self.lose()
+            self.lose_for_good()
             self.assertEqual((self.successResultOf(done), self.screen.shown), (status, "all"))
             self.assertEqual(self.server.asked.count(f"POST {WORKSPACE}/agent"), 1)
 
     def test_a_run_that_never_answered_is_given_up_after_several_looks(self) -> None:
         done = self.start()
         self.server.answers[f"GET {WORKSPACE}/agent/sessions/s"] = {"is_busy": False}
-        self.lose()
+        self.lose_for_good()
         self.assertNoResult(done)
         self.clock.pump(TELL_AGAIN_S)
         self.assertEqual(self.successResultOf(done), FAILED)

@@ -55,6 +55,13 @@ class Shown(SynchronousTestCase):
         self.watcher.take(message("assistant", ("text", {"text": "elsewhere"}), of="other", number=2))
         self.assertEqual(self.out.getvalue(), "")
 
+    def test_promise_18_that_the_model_has_gone_quiet_is_shown(self) -> None:
+        for session in ("another", SESSION):
+            event = {"type": "stalled", "session_id": session, "progress": f"nothing new in {session}"}
+            self.watcher.take(StreamedEvent("agent_event", "created", event))
+        self.assertIn(f"nothing new in {SESSION}", self.err.getvalue())
+        self.assertNotIn("another", self.err.getvalue())
+
     def test_a_run_whose_events_were_missed_is_shown_by_its_end(self) -> None:
         self.finish({"message_id": "m9", "text": "all of it"})
         self.assertEqual(self.out.getvalue(), "all of it\n")

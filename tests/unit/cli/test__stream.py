@@ -35,6 +35,18 @@ class Streams(SynchronousTestCase):
         kinds = [self.successResultOf(asked) for asked in (early, self.stream.next(), self.stream.next())]
         self.assertEqual([event.kind if event else None for event in kinds], ["message", "message", None])
 
+    def test_promise_25_the_cursor_is_that_of_what_has_come_whole(self) -> None:
+        self.stream.dataReceived(b"retry: 5\nid: g-1\n\n")
+        self.assertEqual(self.stream.cursor, "g-1")
+        self.stream.dataReceived(b"id: g-2\n" + EVENT + b": hb\n\nid: g-3\n" + EVENT[:-1])
+        self.assertEqual(self.stream.cursor, "g-2")
+        self.stream.connectionLost()
+        self.assertEqual(self.stream.cursor, "g-2")
+
+    def test_promise_25_the_cursor_stays_before_what_is_no_event(self) -> None:
+        self.stream.dataReceived(b"id: g-1\n" + EVENT + b"id: g-2\ndata: hello\n\nid: g-3\n" + EVENT)
+        self.assertEqual(self.stream.cursor, "g-1")
+
     def test_one_that_is_silent_for_long_has_ended(self) -> None:
         asked = self.stream.next()
         self.clock.advance(SILENCE_S - 1)

@@ -43,6 +43,14 @@ class BookTests(DeskCase):
         self.assertEqual(shortened((1, text[1:])), [1, text[1:]])
         self.assertEqual(self.desk.pending()[0].params["old_content"], text)  # type: ignore[index]
 
+    def test_known_secrets_are_not_kept_even_where_a_text_is_cut(self) -> None:
+        def redact(text: str) -> str:
+            return text.replace("sk-secret", "[redacted]")
+
+        self.assertEqual(shortened({"a": ["x sk-secret", 1]}, redact), {"a": ["x [redacted]", 1]})
+        across = "x" * (KEPT_CHARACTERS - 4) + "sk-secret" + "y" * 10
+        self.assertNotIn("sk-", str(shortened(across, redact)))
+
     def test_a_gap_in_the_book_holds_nobody_up(self) -> None:
         now(self.desk.policies.switch(True, ALICE))
         self.talk.store.fail_next(StorageFailed("disk full"))

@@ -73,6 +73,21 @@ class ExpandTests(SynchronousTestCase):
         self.assertEqual(len(reason), 512)
         self.assertTrue(reason.isascii())
 
+    def test_t_exp_01_nothing_is_split_globbed_or_run(self) -> None:
+        """Our table is the reference's without `$(cmd)`, which is an error in every form: nothing is ever run, so there
+        is no output whose trailing newlines could be stripped."""
+        self.check({"*.go": "*.go", "~": "~", "~/x *.go": "~/x *.go", "a  $KEY  b ": "a  s3cret  b "})
+        self.check({"${NO:-${EMPTY:-<${KEY}>}}": "<s3cret>", "${NO:-a  b}": "a  b", "a\n\n": "a\n\n"})
+        self.assertEqual(expand("[$V]", {"V": " a  b\n\n"}), "[ a  b\n\n]")
+        for template in ("$(", "$(echo x)", "a $(", "${NO:-$(", "`", "${NO"):
+            self.assertNotEqual(self.refusal(template), "")
+
+    def test_t_exp_01_the_reason_of_an_error_is_bounded_and_harmless_to_a_terminal(self) -> None:
+        reason = self.refusal("${NO:?\ta\nb\x1b[31m\x07\x7f}").partition(": ")[2]
+        self.assertEqual(reason, "NO: \ta\nb?[31m??")
+        long = self.refusal("${NO:?" + "x" * 2000 + "}")
+        self.assertLessEqual(len(long.rpartition('": ')[2].encode()), 512)
+
     def test_deep_nesting_is_refused(self) -> None:
         self.assertIn("nested too deeply", self.refusal("${NO:-" * 5000 + "}" * 5000))
 

@@ -8,10 +8,12 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.core.events import BIG_EVENT
 from txcrush.core.permissions import Desk
 from txcrush.model.config import Permissions as AllowList
 from txcrush.model.desk import Answerer, DeskEntry, Settlement, Settler
 from txcrush.model.errors import StorageFailed
+from txcrush.model.events import Event
 from txcrush.model.ids import ClientId, PermissionId, SessionId
 from txcrush.model.permissions import Ask, Verdict
 from txcrush.testing.asking_tool import AskingTool
@@ -119,6 +121,18 @@ class Asking(DeskCase):
         self.assertEqual((self.heard()[2:], asked.called), ([], False))
         self.talk.store.release()
         self.assertEqual((self.heard()[2:], now(asked), now(answering)), (["c1 granted"], True, True))
+
+    def test_a_long_request_is_encoded_in_a_thread_before_it_is_put(self) -> None:
+        events, encoding = self.talk.workspace.events, Deferred[tuple[bytes, bytes]]()
+        apart: list[Event] = []
+        events.encode_apart = lambda event: apart.append(event) or encoding
+        asked = self.ask(params={"old_content": "x" * BIG_EVENT, "new_content": ""})
+        self.assertEqual((self.heard(), self.ids(), len(apart)), ([], [], 1))
+        body = events.encode(apart[0])
+        encoding.callback((body, events.frame(body)))
+        self.assertEqual(self.heard(), ["c1 asked", "c1 request"])
+        self.answer(Verdict.ALLOW)
+        self.assertTrue(now(asked))
 
     def test_a_store_that_refuses_the_request_fails_the_tool_and_nobody_hears(self) -> None:
         self.talk.store.fail_next(StorageFailed("disk full"))
@@ -367,6 +381,13 @@ class Cancelling(DeskCase):
         self.talk.store.release()
         self.assertEqual(self.heard(), ["c1 asked", "c1 request", "c1 denied"])
         self.assertEqual(self.ids(), [])
+
+    def test_a_cancel_while_a_long_request_is_encoded_leaves_no_trace_of_it(self) -> None:
+        encoding: Deferred[tuple[bytes, bytes]] = Deferred()
+        self.talk.workspace.events.encode_apart = lambda event: encoding
+        asked = self.ask(params={"old_content": "x" * BIG_EVENT})
+        asked.cancel()
+        self.assertEqual((now(asked), self.heard(), self.ids(), self.outcomes()), (None, [], [], []))
 
     def test_a_cancel_wins_over_an_answer_that_is_still_being_written(self) -> None:
         asked: Deferred[bool] = self.desk.ask(_an_ask(self.talk.session_id))

@@ -40,6 +40,13 @@ class Withheld(SynchronousTestCase):
     def test_what_is_too_short_for_a_key_is_none(self) -> None:
         self.assertEqual(configured("true"), withheld(NONE))
 
+    def test_a_provider_that_nobody_can_ask_has_its_variables_withheld(self) -> None:
+        off = ProviderConfig(
+            "off", "Off", "", api_key="$OFF_KEY", disable=True, extra_headers={"X": "Bearer ${OFF_TOKEN}"}
+        )
+        self.assertLessEqual({"OFF_KEY", "OFF_TOKEN", "CRUSH_OFF_KEY"}, withheld(NONE, [off]))
+        self.assertIn("sk-literal", withheld(NONE, [replace(off, api_key="sk-literal")]))
+
     def test_addresses_are_no_keys(self) -> None:
         self.assertNotIn("OPENAI_API_ENDPOINT", withheld(NONE))
         self.assertNotIn("GITHUB_TOKEN", withheld(NONE))

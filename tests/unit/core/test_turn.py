@@ -273,8 +273,8 @@ class Failing(TurnCase):
         self.provider.add(Call("c1", "look"))
         self.provider.add(Call("c2", "look"))
         self.talk.prompt("hi")
-        self.tool.answer("c1")
         before = self.talk.workspace.sessions.get(self.talk.session_id).cost
+        self.tool.answer("c1")
         self.tool.fail("c2", Failed("broken"))
         (stored,) = now(self.talk.store.sessions())
         self.assertGreater(stored.cost, before)

@@ -154,7 +154,7 @@ class ChunkTests(SynchronousTestCase):
         self.assertIsNone(chunk.usage)
         self.assertIsNone(chunk.choices[0].finish_reason)
 
-    def test_p22_garbage_is_a_provider_error_that_is_not_retried(self) -> None:
+    def test_promise_22_garbage_is_a_provider_error_that_is_not_retried(self) -> None:
         garbage = [
             b"", b"{", b"nope", b"[]", b"null", b"7", b'{"choices":7}', b'{"choices":[7]}', b"\xff",
             b'{"choices":[{"delta":{"content":{"a":1}}}]}', b'{"choices":[{"delta":{"content":"\xff"}}]}',

@@ -13,7 +13,7 @@ def answered(status: int, body: bytes = b"", **headers: str) -> ProviderError:
 
 
 class HttpErrorTests(SynchronousTestCase):
-    def test_p21_the_statuses_that_are_worth_another_try(self) -> None:
+    def test_promise_21_the_statuses_that_are_worth_another_try(self) -> None:
         retryable = [status for status in range(400, 600) if answered(status).retryable]
         self.assertEqual(retryable, [408, 409, 429, *range(500, 600)])
 
@@ -35,7 +35,7 @@ class HttpErrorTests(SynchronousTestCase):
     def test_other_bodies_are_shown_up_to_500_bytes(self) -> None:
         self.assertEqual(answered(500, b"x" * 900).message, "x" * 500)
 
-    def test_p22_odd_bodies_are_still_an_error(self) -> None:
+    def test_promise_22_odd_bodies_are_still_an_error(self) -> None:
         for body in (b"", b"\xff\xfe", b"[" * 70_000, b'{"error":null}', b'{"error":{"message":{}}}', b"null"):
             error = answered(502, body)
             self.assertEqual((error.status, error.title), (502, "Bad Gateway"))
@@ -51,13 +51,13 @@ class HttpErrorTests(SynchronousTestCase):
 
 
 class RetryAfterTests(SynchronousTestCase):
-    def test_p21_milliseconds_then_seconds_then_a_date(self) -> None:
+    def test_promise_21_milliseconds_then_seconds_then_a_date(self) -> None:
         date = "Tue, 14 Nov 2023 22:13:50 GMT"
         self.assertEqual(retry_after_s({"retry-after-ms": "1500", "retry-after": "9"}, NOW_S), 1.5)
         self.assertEqual(retry_after_s({"retry-after": "9"}, NOW_S), 9)
         self.assertEqual(retry_after_s({"retry-after": date}, NOW_S), 30)
 
-    def test_p21_nonsense_is_no_wish(self) -> None:
+    def test_promise_21_nonsense_is_no_wish(self) -> None:
         for value in ("", "soon", "-1", "0", "nan", "inf", "Tue, 14 Nov 2003 22:13:50 GMT", "Tue, 99 Nov 2023"):
             self.assertIsNone(retry_after_s({"retry-after": value}, NOW_S))
 

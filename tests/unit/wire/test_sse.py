@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.wire.sse import SseEvent, SseParser, SseTooLong, frame
+from txcrush.wire.sse import MOST_LINES, SseEvent, SseParser, SseTooLong, frame
 
 
 def parsed(*chunks: bytes) -> list[SseEvent]:
@@ -93,19 +93,24 @@ class ChunkTests(SynchronousTestCase):
 
 
 class LimitTests(SynchronousTestCase):
-    def test_p22_a_line_beyond_the_limit_is_an_error_before_it_ends(self) -> None:
+    def test_promise_22_a_line_beyond_the_limit_is_an_error_before_it_ends(self) -> None:
         parser = SseParser(limit=10)
         parser.feed(b"data: 12")
         self.assertRaises(SseTooLong, parser.feed, b"345")
 
-    def test_p22_a_whole_line_beyond_the_limit_is_an_error(self) -> None:
+    def test_promise_22_a_whole_line_beyond_the_limit_is_an_error(self) -> None:
         error = self.assertRaises(SseTooLong, SseParser(limit=10).feed, b"data: 12345\n")
         self.assertIn("longer than 10 bytes", str(error))
 
-    def test_p22_many_data_lines_of_one_event_are_bounded_together(self) -> None:
+    def test_promise_22_many_data_lines_of_one_event_are_bounded_together(self) -> None:
         parser = SseParser(limit=10)
         parser.feed(b"data:1234\n")
         self.assertRaises(SseTooLong, parser.feed, b"data:12345\n")
+
+    def test_promise_22_lines_without_a_text_are_bounded_too(self) -> None:
+        parser = SseParser()
+        parser.feed(b"data\n" * MOST_LINES)
+        self.assertRaises(SseTooLong, parser.feed, b"data\n")
 
     def test_a_line_at_the_limit_is_fine_again_and_again(self) -> None:
         parser = SseParser(limit=10)

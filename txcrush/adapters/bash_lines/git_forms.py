@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from txcrush.adapters.bash_lines.contents import Among, Walk
 from txcrush.adapters.bash_lines.options import MANY, Allowance, Given, given_to, stays_inside
 from txcrush.adapters.bash_lines.wordlists import named
 
@@ -35,6 +36,7 @@ _FORCED: dict[str, tuple[str, ...]] = {
     "show": ("--no-ext-diff", "--no-textconv"),
     "status": ("--ignore-submodules=dirty",),
 }
+_SHOWS_CONTENTS = frozenset(("blame", "cat-file", "diff", "grep", "log", "show"))
 _FIRST_PATH = {"diff": 0, "grep": 1}
 LOOKS_AT_FILES = frozenset(("blame", "diff", "grep", "ls-files", "status"))
 """The forms that compare files with the index, for which git runs the configured content filters."""
@@ -51,11 +53,14 @@ repository's choice, so that no fixed setting reaches them, and a name with `=` 
 
 class GitForm(Struct, frozen=True):
     """A form that may run: its subcommand, the command with what is forced, and what it may read outside git's own
-    objects: outside a repository `diff` and `grep` take their operands for files."""
+    objects: outside a repository `diff` and `grep` take their operands for files. `shows` are the paths whose contents
+    it may show, now or as they once were, and `walks` is how it looks for others."""
 
     subcommand: str
     command: str
     reads: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    walks: tuple[Walk, ...] = ()
 
 
 _REVISION = re.compile(r"[A-Za-z0-9_./@^~{}:+=,%*?!()\[\] -]+")
@@ -287,4 +292,23 @@ def git_form(words: Sequence[str]) -> GitForm | None:
     settings = [part for setting in _SETTINGS for part in ("-c", setting)]
     forced = ["git", "--no-pager", *settings, subcommand, *_FORCED.get(subcommand, ()), *arguments]
     reads = given.operands[_FIRST_PATH[subcommand] :] if subcommand in _FIRST_PATH else ()
-    return GitForm(subcommand, f"{_ENVIRONMENT} {shlex.join(forced)}", reads)
+    return GitForm(
+        subcommand,
+        f"{_ENVIRONMENT} {shlex.join(forced)}",
+        reads,
+        _shown(given) if subcommand in _SHOWS_CONTENTS else (),
+        _walked(subcommand, given),
+    )
+
+
+def _shown(given: Given) -> tuple[str, ...]:
+    """Operands as paths: `REVISION:PATH` names one behind the colon."""
+    return tuple(part for word in given.operands for part in {word, word.partition(":")[2]} if part)
+
+
+def _walked(subcommand: str, given: Given) -> tuple[Walk, ...]:
+    if subcommand == "diff":
+        return (Walk(".", among=Among.TRACKED),)
+    if subcommand == "grep":
+        return (Walk(".", among=Among.ALL if given.has("untracked") else Among.TRACKED_OR_ALL),)
+    return ()

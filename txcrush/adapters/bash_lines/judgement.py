@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from txcrush.adapters.bash_lines.blocklist import BANNED_NAMES, blocked_by
+from txcrush.adapters.bash_lines.contents import Walk, shown_by, walked_by, without_data_directories
 from txcrush.adapters.bash_lines.find_expressions import looked_at
-from txcrush.adapters.bash_lines.git_forms import LOOKS_AT_FILES, WITHOUT_FILTERS, git_form
+from txcrush.adapters.bash_lines.git_forms import LOOKS_AT_FILES, WITHOUT_FILTERS, GitForm, git_form
 from txcrush.adapters.bash_lines.keys import keys_of
 from txcrush.adapters.bash_lines.options import given_to
 from txcrush.adapters.bash_lines.parsing import (
@@ -20,7 +21,11 @@ from txcrush.adapters.bash_lines.parsing import (
     syntax_error,
 )
 from txcrush.adapters.bash_lines.programs import PROGRAMS
-from txcrush.adapters.bash_lines.protected_places import changes_git_config, names_protected_place
+from txcrush.adapters.bash_lines.protected_places import (
+    changes_git_config,
+    names_private_place,
+    names_protected_place,
+)
 from txcrush.adapters.bash_lines.scanning import PlainLine, Word, scan
 
 _PRINTABLE = re.compile(r"[\t\x20-\x7e]*")
@@ -36,8 +41,9 @@ class Judgement(Struct, frozen=True):
     """A line, judged.
 
     `runs_unasked`: it may run without asking anybody, provided that it runs inside the workspace and that none of
-    `reads` leads out of it through a link (`reach.leads_out`): text alone cannot tell. `command` is what to run then:
-    the line, or for git the line with what is forced on it; otherwise it is the line.
+    `reads` leads out of it through a link (`reach.leads_out`), and that nothing of `shows` (paths whose contents are
+    shown) and `walks` is private (`reach.Reach`): text alone cannot tell. `command` is what to run then: the line, or
+    the line with what is forced on git and on searches; otherwise it is the line.
     `keys` is what "allow for session" remembers. `blocked` names the program for which the line is refused before it
     starts. `parse_error` says in words why it cannot be parsed. `guarded`: it names a place that is never written
     without a prompt.
@@ -50,13 +56,19 @@ class Judgement(Struct, frozen=True):
     parse_error: str
     guarded: bool
     reads: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    walks: tuple[Walk, ...] = ()
 
 
 class _Unasked(Struct, frozen=True):
-    """One simple command that may run: its text, what it reads, and whether git's content filters must be emptied."""
+    """One simple command that may run: its text, what it reads and shows, whether something is forced on it, and
+    whether git's content filters must be emptied."""
 
     text: str
     reads: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    walks: tuple[Walk, ...] = ()
+    forced: bool = False
     without_filters: bool = False
 
 
@@ -92,7 +104,7 @@ def _asking(
     return Judgement(
         runs_unasked=False,
         command=line,
-        keys=keys_of(line, None if parse_error else plain),
+        keys=keys_of(line, None if parse_error or names_private_place(line) else plain),
         blocked=blocked,
         parse_error=parse_error,
         guarded=guarded,
@@ -100,7 +112,7 @@ def _asking(
 
 
 def _running(line: str, plain: PlainLine, parts: Sequence[_Unasked]) -> Judgement:
-    forced = any(part.text.startswith("GIT_") for part in parts)
+    forced = any(part.forced for part in parts)
     before = WITHOUT_FILTERS if any(part.without_filters for part in parts) else ""
     return Judgement(
         runs_unasked=True,
@@ -110,6 +122,8 @@ def _running(line: str, plain: PlainLine, parts: Sequence[_Unasked]) -> Judgemen
         parse_error="",
         guarded=False,
         reads=tuple(path for part in parts for path in part.reads),
+        shows=tuple(path for part in parts for path in part.shows),
+        walks=tuple(walk for part in parts for walk in part.walks),
     )
 
 
@@ -130,7 +144,7 @@ def _part(line: str, command: Sequence[Word]) -> _Unasked | None:
     text = line[command[0].start : command[-1].end]
     if program == "git":
         form = git_form(arguments)
-        return _Unasked(form.command, form.reads, form.subcommand in LOOKS_AT_FILES) if form else None
+        return _of_git(form) if form else None
     if program == "echo":
         return _Unasked(text)
     if program == "find":
@@ -140,7 +154,18 @@ def _part(line: str, command: Sequence[Word]) -> _Unasked | None:
     given = given_to(allowance, arguments) if allowance else None
     if allowance is None or given is None:
         return None
-    return _Unasked(text, given.operands[allowance.patterns :] if allowance.reads else ())
+    reads = given.operands[allowance.patterns :] if allowance.reads else ()
+    walks = walked_by(program, given, reads)
+    if walks:
+        text = without_data_directories(line, program, command)
+    shows = () if allowance.names_only else shown_by(reads, walks)
+    return _Unasked(text, reads, shows, walks, forced=bool(walks))
+
+
+def _of_git(form: GitForm) -> _Unasked:
+    return _Unasked(
+        form.command, form.reads, form.shows, form.walks, forced=True, without_filters=form.subcommand in LOOKS_AT_FILES
+    )
 
 
 def _blocked(parsed: Parsed) -> str:

@@ -45,6 +45,8 @@ class Allowance(Struct, frozen=True):
     """Options behind an operand, and `--`, ask: where the program takes them for operands, they would be written."""
     patterns: int = 0
     """Leading operands that are patterns and no paths."""
+    names_only: bool = False
+    """Of what it reads it shows names, sizes and the like, no contents."""
 
 
 MANY = 1000

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 
-import tree_sitter_bash
 from msgspec import Struct
-from tree_sitter import Language, Node, Parser, Tree
 
 from txcrush.adapters.bash_lines.scanning import PlainLine
 
-_LANGUAGE = Language(tree_sitter_bash.language())
+if TYPE_CHECKING:
+    from tree_sitter import Language, Node, Parser, Tree
+
 _LITERAL = frozenset({"word", "number", "raw_string", "string", "concatenation"})
 _SHOWN = 30
 """Characters of the offending text in an error."""
@@ -26,7 +28,7 @@ _EXTENDED_GLOB = re.compile(r"[?*+@!]\(")
 class Parsed(Struct, frozen=True):
     """A line and its tree; positions in the tree count characters."""
 
-    tree: Tree
+    tree: "Tree"
     line: str
 
 
@@ -36,7 +38,22 @@ def parse(line: str) -> Parsed:
     The grammar's scanner reads beyond a table, and the process dies, on some characters beyond ASCII (tried: `{` and
     then one beyond U+FFFF). All of them are letters to bash, so the parser is shown a letter for each.
     """
-    return Parsed(Parser(_LANGUAGE).parse(_BEYOND_ASCII.sub("X", line).encode()), line)
+    return Parsed(_parser().parse(_BEYOND_ASCII.sub("X", line).encode()), line)
+
+
+def _parser() -> "Parser":
+    from tree_sitter import Parser
+
+    return Parser(_language())
+
+
+@cache
+def _language() -> "Language":
+    """The grammar, loaded on first use: the server starts without it."""
+    import tree_sitter_bash
+    from tree_sitter import Language
+
+    return Language(tree_sitter_bash.language())
 
 
 def is_parsable(line: str) -> bool:
@@ -65,7 +82,7 @@ def _beyond_the_grammar(line: str) -> bool:
     return line.rstrip().endswith("\\") or _EXTENDED_GLOB.search(line) is not None
 
 
-def nodes(top: Node) -> Iterator[Node]:
+def nodes(top: "Node") -> Iterator["Node"]:
     """Every node below `top` in the order of the text, itself first; no recursion, however deep they nest."""
     cursor = top.walk()
     while True:
@@ -85,7 +102,7 @@ def literal_commands(parsed: Parsed) -> Iterator[list[str]]:
             yield _leading_words(node)
 
 
-def _leading_words(command: Node) -> list[str]:
+def _leading_words(command: "Node") -> list[str]:
     words: list[str] = []
     for child in command.named_children:
         if child.type in ("variable_assignment", "file_redirect", "herestring_redirect"):
@@ -98,7 +115,7 @@ def _leading_words(command: Node) -> list[str]:
     return words
 
 
-def _literal(node: Node) -> str | None:
+def _literal(node: "Node") -> str | None:
     """The value of a word without expansions, or None."""
     text = (node.text or b"").decode()
     if node.type in ("word", "number"):
@@ -134,7 +151,7 @@ def agrees(parsed: Parsed, plain: PlainLine) -> bool:
     return seen == [[(word.start, word.end) for word in command] for command in plain.commands]
 
 
-def _spans(command: Node) -> list[tuple[int, int]] | None:
+def _spans(command: "Node") -> list[tuple[int, int]] | None:
     spans = []
     for child in command.named_children:
         inner = child.named_children[0] if child.type == "command_name" and child.named_children else child

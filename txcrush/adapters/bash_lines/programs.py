@@ -108,6 +108,7 @@ PROGRAMS: dict[str, Allowance] = {
         with_value=named("max-depth exclude threshold"),
         operands=MANY,
         reads=True,
+        names_only=True,
     ),
     "free": Allowance(letters="hbkmgtwlv", flags=named("human si total wide lohi bytes kibi mebi gibi")),
     "groups": Allowance(operands=MANY, operand=_NAME),
@@ -123,6 +124,7 @@ PROGRAMS: dict[str, Allowance] = {
         maybe_value=named("color classify"),
         operands=MANY,
         reads=True,
+        names_only=True,
     ),
     "printenv": Allowance(operands=MANY, operand=_VARIABLE),
     "ps": Allowance(
@@ -198,7 +200,13 @@ PROGRAMS: dict[str, Allowance] = {
         reads=True,
     ),
     "stat": Allowance(
-        letters="t", valued="c", flags=named("terse"), with_value=named("format printf"), operands=MANY, reads=True
+        letters="t",
+        valued="c",
+        flags=named("terse"),
+        with_value=named("format printf"),
+        operands=MANY,
+        reads=True,
+        names_only=True,
     ),
     "tac": _PATHS,
     "tail": _PART,
@@ -209,6 +217,7 @@ PROGRAMS: dict[str, Allowance] = {
         flags=named("dirsfirst noreport gitignore prune"),
         operands=MANY,
         reads=True,
+        names_only=True,
     ),
     "uniq": Allowance(
         letters="cdDuiz",

@@ -19,7 +19,20 @@ _PLACE = re.compile(
     r"|(?:share|state|config|cache|_home\}?)/(?:tx)?crush(?![\w-])"
     r"|txcrush\.(?:db|lock)|core\.hookspath"
 )
-_DOTTED = (".git", ".gitconfig", ".crush", ".crush.json", ".crushrc")
+_STARTED = (
+    *("profile", "bashrc", "bash_profile", "bash_login", "bash_logout", "bash_aliases", "zshrc", "zshenv", "zprofile"),
+    *("zlogin", "zlogout", "kshrc", "cshrc", "tcshrc", "pam_environment", "xprofile", "xsessionrc", "xinitrc", "ssh"),
+    *("githooks", "husky"),
+)
+"""Dotted names that shells, logins and, by a widespread custom, git's hooks go by."""
+_STARTED_PLACE = re.compile(
+    rf"(?<![\w.-])\.(?:{'|'.join(_STARTED)})(?![\w.-])|config/(?:fish|environment\.d|autostart|systemd)(?![\w-])"
+)
+_PRIVATE_PLACE = re.compile(
+    r"(?<![\w.-])[._](?:aws|azure|docker|gnupg|kube|netrc|npmrc|pgpass|pypirc|git-credentials|password-store)(?![\w-])"
+    r"|\.claude\.json|\.codex|_history(?!\w)|(?<![\w.])/proc(?!\w)|/environ(?!\w)"
+)
+_DOTTED = (".git", ".gitconfig", ".crush", ".crush.json", ".crushrc", *(f".{name}" for name in _STARTED))
 _DOT_GLOB = re.compile(r"(?<![\w.\])}*?-])\.[\w.*?\[\]!^-]*[*?\[][\w.*?\[\]!^-]*")
 _DOT_BRACES = re.compile(r"\.\{[^}]*\}|\.\w*\{[^}]*\}")
 _MARKS = re.compile(r"\\\n|[\\'\"]")
@@ -35,10 +48,18 @@ def names_protected_place(line: str) -> bool:
     text = _LEFT_OUT.sub(" ", _MARKS.sub("", line)).casefold()
     if not _ACTS.search(text):
         text = _LOOKED_FOR.sub(" ", text)
-    if _PLACE.search(text) or _DOT_BRACES.search(text):
+    if _PLACE.search(text) or _STARTED_PLACE.search(text) or _DOT_BRACES.search(text):
         return True
     globs = (match.group().split("/")[0] for match in _DOT_GLOB.finditer(text))
     return any(fnmatchcase(place, glob.replace("[^", "[!")) for glob in globs for place in _DOTTED)
+
+
+def names_private_place(line: str) -> bool:
+    """Whether a place where keys are kept is named in the text: what is allowed then is that line and no other."""
+    text = _MARKS.sub("", line).casefold()
+    return (
+        _PLACE.search(text) is not None or _STARTED_PLACE.search(text) is not None or bool(_PRIVATE_PLACE.search(text))
+    )
 
 
 def changes_git_config(commands: Iterable[Sequence[str]]) -> bool:

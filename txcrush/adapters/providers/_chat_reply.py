@@ -1,6 +1,6 @@
 """The answer of a Chat Completions server, put together from its chunks and passed to a sink as it comes."""
 
-from txcrush.adapters.providers._posting import Reply, call_id
+from txcrush.adapters.providers._posting import Extent, Reply, call_id
 from txcrush.model.providers import ModelReply, Usage
 from txcrush.ports import NewId, StreamSink
 from txcrush.wire.chat_completions import DONE, CallPiece, Chunk, Delta, decode_chunk, finish_reason
@@ -22,9 +22,10 @@ class _Call:
 class ChatReply:
     """Implements `Reply`. At most one call is open at a time: when the next begins, the one before is complete."""
 
-    def __init__(self, sink: StreamSink, new_id: NewId) -> None:
+    def __init__(self, sink: StreamSink, new_id: NewId, extent: Extent | None = None) -> None:
         self._sink = sink
         self._new_id = new_id
+        self._extent = extent or Extent()
         self._thinking = False
         self._calls: list[_Call] = []
         self._call_ids: list[str] = []
@@ -85,6 +86,7 @@ class ChatReply:
 
     def _delta(self, delta: Delta) -> bool:
         reasoning = delta.reasoning_content or delta.reasoning
+        self._extent.grow(reasoning, delta.content, delta.refusal)
         if reasoning:
             self._thinking = True
             self._sink.reasoning(reasoning)
@@ -116,6 +118,7 @@ class ChatReply:
             call.started = True
             self._sink.tool_started(call.id, call.name)
         if text:
+            self._extent.grow(text)
             call.arguments.append(text)
 
     def _call_of(self, piece: CallPiece) -> _Call:
@@ -140,6 +143,7 @@ class ChatReply:
 
     def _begin(self, piece: CallPiece) -> _Call:
         self._complete_open()
+        self._extent.call()
         call = _Call(piece.index, piece.id or "")
         call.id = call_id(call.wire_id, self._call_ids, self._new_id)
         self._calls.append(call)

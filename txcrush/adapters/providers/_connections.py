@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.internet.protocol import connectionDone
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI, Agent, HTTPConnectionPool, ProxyAgent
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from txcrush.adapters.providers._guard import Guard, GuardedEndpoint, WatchedEndpoint
 from txcrush.adapters.providers._idle_watch import Limits
 from txcrush.adapters.providers.proxies import AuthorizedProxyAgent, Proxy, TunnelEndpoint, proxy_for
 
@@ -35,7 +32,7 @@ class Connections:
         self._tls = tls
         self._limits = limits
         self._proxy_agents: dict[Proxy, IAgent] = {}
-        self._open: set[_Guard] = set()
+        self._open: set[Guard] = set()
         self._pool = HTTPConnectionPool(reactor, persistent=True)
         self._pool.retryAutomatically = False
         self._pool.maxPersistentPerHost = _KEPT_PER_HOST
@@ -80,13 +77,14 @@ class Connections:
         return self._secured(way, proxy.host.encode("ascii"), proxy.port) if proxy.scheme == "https" else way
 
     def _tcp(self, host: str, port: int) -> IStreamClientEndpoint:
-        return HostnameEndpoint(self._reactor, host, port, timeout=self._limits.connect_s)
+        way = HostnameEndpoint(self._reactor, host, port, timeout=self._limits.connect_s)
+        return WatchedEndpoint(way, self._limits.silence_s)
 
     def _secured(self, way: IStreamClientEndpoint, host: bytes, port: int) -> IStreamClientEndpoint:
         return wrapClientTLS(self._tls.creatorForNetloc(host, port), way)
 
     def _guarded(self, way: IStreamClientEndpoint) -> IStreamClientEndpoint:
-        return _GuardedEndpoint(way, self._reactor, self._limits, self._open)
+        return GuardedEndpoint(way, self._reactor, self._limits, self._open)
 
 
 @implementer(IAgentEndpointFactory)
@@ -97,83 +95,3 @@ class _Endpoints:
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         return self._connections.endpoint(uri, self._proxy)
-
-
-@implementer(IStreamClientEndpoint)
-class _GuardedEndpoint:
-    """Bounds what Twisted does not: the whole of connecting (names and tunnels too), and the head of an answer."""
-
-    def __init__(self, way: IStreamClientEndpoint, reactor: Any, limits: Limits, opened: "set[_Guard]") -> None:
-        self._way = way
-        self._reactor = reactor
-        self._limits = limits
-        self._open = opened
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        factory = _GuardFactory(protocolFactory, self._limits.head_bytes, self._open)
-        connected: Deferred[Any] = self._way.connect(factory)
-        connected.addTimeout(self._limits.connect_s, self._reactor)
-        unwrapped: Deferred[IProtocol] = connected.addCallback(_unwrapped)
-        return unwrapped
-
-
-def _unwrapped(guard: ProtocolWrapper) -> IProtocol:
-    """The pool wants its own protocol back, not the guard before it."""
-    inner: IProtocol = guard.wrappedProtocol
-    return inner
-
-
-class _Guard(ProtocolWrapper):
-    """Knows that a connection is open, and aborts it when an answer's head grows beyond the limit.
-
-    Twisted itself keeps any number of headers. A write is a new request: the count begins anew. An empty line ends it.
-    """
-
-    factory: "_GuardFactory"
-    _left: int | None = None
-    _last = b""
-
-    def __init__(self, factory: "_GuardFactory", inner: IProtocol) -> None:
-        super().__init__(factory, inner)  # type: ignore[arg-type]
-        self.lost: Deferred[None] = Deferred()
-
-    def connectionMade(self) -> None:
-        self.factory.open.add(self)
-        ProtocolWrapper.connectionMade(self)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.factory.open.discard(self)
-        ProtocolWrapper.connectionLost(self, reason)
-        self.lost.callback(None)
-
-    def write(self, data: bytes) -> None:
-        self._left, self._last = self.factory.limit, b""
-        ProtocolWrapper.write(self, data)
-
-    def writeSequence(self, data: list[bytes]) -> None:
-        self._left, self._last = self.factory.limit, b""
-        ProtocolWrapper.writeSequence(self, data)
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._left is not None and not self._within(data):
-            self.abortConnection()
-            return
-        ProtocolWrapper.dataReceived(self, data)
-
-    def _within(self, data: bytes) -> bool:
-        left, seen = self._left or 0, self._last + data
-        if b"\n\r\n" in seen or b"\n\n" in seen:
-            self._left = None
-            return True
-        self._left, self._last = left - len(data), seen[-2:]
-        return self._left >= 0
-
-
-class _GuardFactory(WrappingFactory):
-    protocol = _Guard
-    noisy = False
-
-    def __init__(self, inner: IProtocolFactory, limit: int, opened: set[_Guard]) -> None:
-        super().__init__(inner)  # type: ignore[no-untyped-call]
-        self.limit = limit
-        self.open = opened

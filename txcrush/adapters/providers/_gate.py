@@ -37,6 +37,10 @@ class SinkGate:
         self._check()
         self._sink.tool_call(call_id, name, arguments)
 
+    def stalled(self, wait_s: float) -> None:
+        if self.is_open:
+            self._sink.stalled(wait_s)
+
     def _check(self) -> None:
         if not self.is_open:
             raise CancelledError

@@ -16,9 +16,10 @@ T = TypeVar("T")
 class Limits(Struct, frozen=True, kw_only=True):
     """Seconds and bytes of one model request.
 
-    `idle_s` is the longest wait for an event with progress, `stalled_s` when a wait is first logged. Once the answer
+    `idle_s` is the longest wait for an event with progress, `stalled_s` when a wait is first told of. Once the answer
     is finished, its tail (usage) may take `tail_s`; a connection that stays open behind the end is cut after `drain_s`.
-    A list of models has `list_s` for its head and again for its body.
+    `line_bytes` bounds a line of a stream and an answer in one piece, `silence_s` how long a peer may leave what we
+    sent unacknowledged. A list of models has `list_s` for its head and again for its body.
     """
 
     connect_s: float = 30
@@ -27,20 +28,22 @@ class Limits(Struct, frozen=True, kw_only=True):
     tail_s: float = 10
     drain_s: float = 1
     list_s: float = 3
-    line_bytes: int = 16 * 1024 * 1024
+    silence_s: float = 60
+    line_bytes: int = 8 * 1024 * 1024
     error_bytes: int = 64 * 1024
     head_bytes: int = 256 * 1024
 
 
 class IdleWatch:
-    """Cancels what is waited for when nothing progresses for too long, and logs once before that."""
+    """Cancels what is waited for when nothing progresses for too long; tells of it once before that, and logs it."""
 
     _log = Logger()
 
-    def __init__(self, clock: Clock, limits: Limits, name: str) -> None:
+    def __init__(self, clock: Clock, limits: Limits, name: str, told: Callable[[float], None] = lambda _: None) -> None:
         self._clock = clock
         self._limits = limits
         self._name = name
+        self._told = told
         self._waiting: Deferred[Any] | None = None
         self._stalled = False
         self._in_tail = False
@@ -87,6 +90,7 @@ class IdleWatch:
         self._stalled = True
         self._log.warn("stalled: {name} has sent nothing new for {wait_s:g} s", name=self._name, wait_s=self._first_s)
         self._call = self._clock.callLater(rest_s, self._expire)
+        self._told(self._first_s)
         return None
 
     def _expire(self) -> None:

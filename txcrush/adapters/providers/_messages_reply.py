@@ -1,6 +1,6 @@
 """The answer of an Anthropic Messages server, put together from its events and passed to a sink as it comes."""
 
-from txcrush.adapters.providers._posting import Reply, call_id
+from txcrush.adapters.providers._posting import Extent, Reply, call_id
 from txcrush.model.messages import FinishReason
 from txcrush.model.providers import ModelReply
 from txcrush.ports import NewId, StreamSink
@@ -25,9 +25,10 @@ _THINKING = ("thinking", "redacted_thinking")
 class MessagesReply:
     """Implements `Reply`. One block is open at a time: when the next begins, the one before is complete."""
 
-    def __init__(self, sink: StreamSink, new_id: NewId) -> None:
+    def __init__(self, sink: StreamSink, new_id: NewId, extent: Extent | None = None) -> None:
         self._sink = sink
         self._new_id = new_id
+        self._extent = extent or Extent()
         self._open: Block | None = None
         self._call_id = ""
         self._arguments: list[str] = []
@@ -109,7 +110,9 @@ class MessagesReply:
     def _begin(self, block: Block) -> bool:
         self._end_block()
         self._open = block
+        self._extent.grow(block.data)
         if block.type == "tool_use":
+            self._extent.call()
             self._call_id = call_id(block.id or "", self._call_ids, self._new_id)
             self._sink.tool_started(self._call_id, block.name or "")
             return True
@@ -117,6 +120,7 @@ class MessagesReply:
 
     def _delta(self, delta: Delta) -> bool:
         """Text and thinking say themselves what they are; some servers leave out the beginning of their block."""
+        self._extent.grow(delta.thinking, delta.text, delta.partial_json, delta.signature)
         if delta.thinking:
             self._thought += len(delta.thinking)
             self._think(delta.thinking)

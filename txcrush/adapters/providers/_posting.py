@@ -12,6 +12,12 @@ from txcrush.adapters.providers.errors import redact
 from txcrush.model.errors import ProviderError
 from txcrush.model.providers import ModelReply, ModelRequest
 from txcrush.ports import NewId, Provider, StreamSink
+from txcrush.wire.provider_errors import invalid_answer
+
+LONGEST_ANSWER = 2 * 1024 * 1024
+"""Characters of text, reasoning and arguments: several times what any model can write."""
+
+MOST_CALLS = 256
 
 
 class Reply(Answer, Protocol):
@@ -49,7 +55,8 @@ class PostingProvider:
     async def _ask(self, request: ModelRequest, sink: StreamSink) -> ModelReply:
         reply = self._wire.reply(sink)
         try:
-            await self._post.send(self._access.url, self._wire.headers(request), self._wire.body(request), reply)
+            headers, body = self._wire.headers(request), self._wire.body(request)
+            await self._post.send(self._access.url, headers, body, reply, sink.stalled)
             return reply.reply()
         except ProviderError as error:
             raise redact(error, self._access.secrets) from None
@@ -65,6 +72,26 @@ class ByModel:
     def stream(self, request: ModelRequest, sink: StreamSink) -> Deferred[ModelReply]:
         """See `ports.Provider`."""
         return self._named.get(request.model, self._others).stream(request, sink)
+
+
+class Extent:
+    """How long an answer may get: a provider that goes on for ever must not fill the memory."""
+
+    def __init__(self, chars: int = LONGEST_ANSWER, calls: int = MOST_CALLS) -> None:
+        self._chars = chars
+        self._calls = calls
+
+    def grow(self, *texts: str | None) -> None:
+        """So much more has come. Raises `ProviderError`."""
+        self._chars -= sum(len(text) for text in texts if text)
+        if self._chars < 0:
+            raise invalid_answer("the provider's answer does not end: it was cut off")
+
+    def call(self) -> None:
+        """A call has begun. Raises `ProviderError`."""
+        self._calls -= 1
+        if self._calls < 0:
+            raise invalid_answer("the provider called more tools at once than any model would: it was cut off")
 
 
 def call_id(wire_id: str, taken: list[str], new_id: NewId) -> str:

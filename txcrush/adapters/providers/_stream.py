@@ -208,9 +208,12 @@ class StreamingPost:
         self._limits = limits
         self._name = name
 
-    async def send(self, url: str, headers: Headers, body: bytes, answer: Answer) -> None:
-        """Returns when the answer is complete or the body has ended. Raises `ProviderError`."""
-        watch = IdleWatch(self._clock, self._limits, self._name)
+    async def send(
+        self, url: str, headers: Headers, body: bytes, answer: Answer, stalled: Callable[[float], None]
+    ) -> None:
+        """Returns when the answer is complete or the body has ended. Raises `ProviderError`. `stalled` is told when the
+        provider has been silent for a while."""
+        watch = IdleWatch(self._clock, self._limits, self._name, stalled)
         try:
             asked = self._agent.request(b"POST", url.encode("ascii"), headers, BytesBody(body))
             await self._read(await watch.over(asked), answer, watch)

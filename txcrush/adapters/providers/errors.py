@@ -46,12 +46,16 @@ NETWORK_ERRORS = (
 )
 """Everything that Twisted raises for a connection that failed before or while it was used."""
 
+TOO_LATE = (ConnectingCancelledError, DeadlinePassed, ConnectTimedOut, TCPTimedOutError)
+"""A connection that is cancelled while it is made is one that our deadline ended: whoever cancels a request hears
+nothing of it."""
+
 
 def network_error(error: BaseException) -> ProviderError:
     """A retryable error; the title names the kind of failure, the text what the system said."""
     cause = cause_of(error)
     title, text = _kind(cause)
-    detail = str(cause) or type(cause).__name__
+    detail = "" if isinstance(cause, ConnectingCancelledError) else str(cause) or type(cause).__name__
     return ProviderError(f"{text}: {detail}" if detail else text, title=title, retryable=True)
 
 
@@ -88,7 +92,7 @@ def _kind(cause: BaseException) -> tuple[str, str]:
         return "Proxy Error", "the proxy refused the connection"
     if isinstance(cause, ConnectionRefusedError):
         return "Connection Refused", "nothing answers at the provider's address"
-    if isinstance(cause, (DeadlinePassed, ConnectTimedOut, TCPTimedOutError)):
+    if isinstance(cause, TOO_LATE):
         return "Connection Timed Out", "no connection to the provider in time"
     if isinstance(cause, (TlsFailure, VerificationError)):
         return "TLS Error", "no secure connection to the provider"

@@ -5,7 +5,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from txcrush.adapters.sqlite import rows
-from txcrush.adapters.sqlite.queries import run
+from txcrush.adapters.sqlite.queries import SKIPPED, run
 from txcrush.model.errors import ChangeRefused
 from txcrush.model.events import Change, EventKind
 from txcrush.model.runs import RunRecord
@@ -21,6 +21,7 @@ from txcrush.model.storage import (
     PutMessage,
     PutPolicy,
     PutSession,
+    SkipNumbers,
     StartRun,
     StoreChange,
 )
@@ -55,6 +56,7 @@ _BEGIN_RUN = "UPDATE runs SET began_at = CASE began_at WHEN 0 THEN ? ELSE began_
 _INSERT_END = _insert("run_ends", rows.END_COLUMNS)
 _DROP_ATTACHMENTS = "UPDATE runs SET attachments = NULL WHERE id = ? AND attachments IS NOT NULL"
 _FORGET_UPDATES = "DELETE FROM events WHERE kind = ? AND key = ? AND change = ?"
+_PUT_META = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _INSERT_EVENT = _insert("events", rows.EVENT_COLUMNS)
 
 
@@ -137,6 +139,10 @@ def _append_event(connection: Connection, change: AppendEvent) -> None:
     connection.execute(_INSERT_EVENT, rows.event_row(event))
 
 
+def _skip_numbers(connection: Connection, change: SkipNumbers) -> None:
+    connection.execute(_PUT_META, (f"{SKIPPED}{change.after}", str(change.upto)))
+
+
 def _put_file_version(connection: Connection, change: PutFileVersion) -> None:
     connection.execute(_PUT_FILE, rows.file_row(change.version))
 
@@ -162,6 +168,7 @@ _APPLY: dict[type, Callable[[Connection, Any], None]] = {
     BeginRun: _begin_run,
     EndRun: _end_run,
     AppendEvent: _append_event,
+    SkipNumbers: _skip_numbers,
     PutFileVersion: _put_file_version,
     MarkRead: _mark_read,
     PutDeskEntry: _put_desk_entry,

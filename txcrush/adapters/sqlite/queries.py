@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from sqlite3 import Connection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
@@ -14,7 +14,7 @@ from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
-from txcrush.model.storage import ReadMark, StoreHead
+from txcrush.model.storage import ReadMark, SkipNumbers, StoreHead
 
 T = TypeVar("T")
 
@@ -40,14 +40,29 @@ _POLICIES = f"SELECT {rows.POLICY_COLUMNS} FROM policies"
 GENERATION = "generation"
 LAST_SEQ = "last_seq"
 TRIMMED_SEQ = "trimmed_seq"
+SKIPPED = "skipped:"
+"""Begins the keys of `meta` that tell which numbers were left out: the last before them, with the last of them."""
+
+_PAGE_BYTES = 1024 * 1024
+"""An answer holds no further event once it has this much, so that a reader of the log costs no more."""
 
 
 def head(connection: Connection) -> StoreHead:
     """Where the data directory stands."""
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM runs").fetchone()
+    skipped = _skipped(connection)
+    seqs = [seq, int(meta(connection, LAST_SEQ) or 0), *(one.upto for one in skipped)]
     generation = meta(connection, GENERATION) or ""
-    return StoreHead(generation=generation, seq=max(seq, int(meta(connection, LAST_SEQ) or 0)), position=position)
+    return StoreHead(generation=generation, seq=max(seqs), position=position, skipped=skipped)
+
+
+def _skipped(connection: Connection) -> tuple[SkipNumbers, ...]:
+    found = connection.execute(
+        "SELECT CAST(substr(key, ?) AS INTEGER), CAST(value AS INTEGER) FROM meta WHERE key GLOB ? ORDER BY 1",
+        (len(SKIPPED) + 1, f"{SKIPPED}*"),
+    )
+    return tuple(SkipNumbers(after, upto) for after, upto in found)
 
 
 def meta(connection: Connection, key: str) -> str | None:
@@ -125,7 +140,7 @@ def policies(connection: Connection) -> list[SessionPolicy]:
 
 def events_after(connection: Connection, seq: int, limit: int) -> list[LoggedEvent]:
     """Reads the events before the mark: retention that comes in between is noticed, never overlooked."""
-    found = connection.execute(_EVENTS, (seq, limit)).fetchall()
+    found = _page(connection.execute(_EVENTS, (seq, limit)))
     if seq < int(meta(connection, TRIMMED_SEQ) or 0):
         raise CursorTooOld
     return [rows.event_of(row) for row in found]
@@ -141,3 +156,14 @@ def _readable(made_of: Callable[[rows.Row], T], found: Iterable[rows.Row]) -> li
         except (StorageFailed, TypeError, ValueError, AttributeError) as error:
             log.error("the row {id} cannot be read and is left out: {error}", id=row[0], error=error)
     return made
+
+
+def _page(cursor: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows until there are enough bytes in them; one of any size."""
+    taken, size = [], 0
+    for row in cursor:
+        taken.append(row)
+        size += len(row[rows.EVENT_BODY])
+        if size >= _PAGE_BYTES:
+            break
+    return taken

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from math import inf
 from sqlite3 import Connection
 
-from txcrush.adapters.sqlite.queries import LAST_SEQ, TRIMMED_SEQ
+from txcrush.adapters.sqlite.queries import LAST_SEQ, SKIPPED, TRIMMED_SEQ
 from txcrush.model.storage import AppendEvent, StoreChange
 
 _ROW_BYTES = 64  # what a row costs beside its body and key, roughly
 _SIZE = f"length(body) + length(key) + {_ROW_BYTES}"
 _OLDEST = f"SELECT seq, at, {_SIZE} FROM events ORDER BY seq LIMIT ?"
 _PUT_META = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+_FORGET_SKIPPED = "DELETE FROM meta WHERE key GLOB ? AND CAST(value AS INTEGER) <= ?"
 _STEP_ROWS = 2000
 _CHECK_EVERY_S = 3600.0
 
@@ -52,6 +53,7 @@ class Retention:
             )
             connection.execute(_PUT_META, (TRIMMED_SEQ, str(cut)))
             connection.execute("DELETE FROM events WHERE seq <= ?", (cut,))
+            connection.execute(_FORGET_SKIPPED, (f"{SKIPPED}*", cut))
         if rows < _STEP_ROWS:
             self._appended, self._checked_at = 0, self.now()
 

@@ -24,9 +24,10 @@ MESSAGE_COLUMNS = (
 )
 FILE_COLUMNS = "id, session_id, path, content, version, created_at, updated_at"
 EVENT_COLUMNS = "seq, kind, change, key, body, at"
+EVENT_BODY = 4
 RUN_COLUMNS = (
     "id, minted, session_id, client_run_id, prompt, attachments, when_busy, position, accepted_at, user_message_id, "
-    "began_at"
+    "began_at, budget"
 )
 END_COLUMNS = "run_id, outcome, message_id, text, error, reason, source, ended_at"
 DESK_COLUMNS = "id, kind, session_id, tool_call_id, subject, asked_at, outcome, settled_by, client_id, via, settled_at"
@@ -147,12 +148,13 @@ def run_row(record: RunRecord) -> Row:
         record.accepted_at,
         record.user_message_id,
         record.began_at,
+        stored.encode_budget(prompt.budget),
     )
 
 
 def run_of(row: Row) -> RunRecord:
     """The run of a row of `RUN_COLUMNS` followed by `END_COLUMNS` (all NULL where it has not ended)."""
-    run, end = row[:11], row[11:]
+    run, end = row[:12], row[12:]
     return RunRecord(
         id=RunId(run[0]),
         minted=bool(run[1]),
@@ -162,6 +164,7 @@ def run_of(row: Row) -> RunRecord:
             text=run[4],
             attachments=stored.decode_attachments(run[5]),
             when_busy=known(WhenBusy, run[6]),
+            budget=stored.decode_budget(run[11]),
         ),
         position=run[7],
         accepted_at=run[8],

@@ -39,6 +39,8 @@ from txcrush.ports import NewId, OpenStore, Store
 
 LOG_BYTES = 64 * 1024 * 1024
 LOG_AGE_S = 7 * 24 * 3600
+"""What is kept of the event log where nothing else is asked for."""
+
 READS_LIMIT = 10_000
 READ_WAIT_S = 5.0
 """Seconds that a read waits for the writes before it; then its asker is told."""

@@ -1,13 +1,12 @@
 """The `agentic_fetch` tool: another agent reads the web and answers a question from it (`tools.md` 19.3)."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
+from txcrush.adapters.fetch_directories import made
 from txcrush.adapters.tools import specs
 from txcrush.adapters.tools.web_fetch import LARGEST_SHOWN, saved_page
 from txcrush.adapters.web import WebFailed
@@ -75,12 +74,12 @@ class AgenticFetch:
                 raise Refused(problem)
         if not await self._bench.permissions.ask(self._ask(use, wanted)):
             return denied()
-        made: list[str] = []
+        directories: list[str] = []
         try:
-            await ended(self._in_thread(lambda: made.append(_made(self._bench.data_dir))))
-            return await self._bench.subagents.run(use, await self._errand(wanted, made[0]))
+            await ended(self._in_thread(lambda: directories.append(made(self._bench.data_dir))))
+            return await self._bench.subagents.run(use, await self._errand(wanted, directories[0]))
         finally:
-            for directory in made:
+            for directory in directories:
                 self._in_thread(shutil.rmtree, directory, ignore_errors=True)
 
     def _ask(self, use: ToolUse, wanted: Arguments) -> Ask:
@@ -117,9 +116,3 @@ class AgenticFetch:
         except (WebFailed, OSError) as error:
             raise Refused(f"Failed to fetch URL: {error}") from error
         return saved_page_request(wanted.prompt, wanted.url, saved)
-
-
-def _made(data_dir: str) -> str:
-    """A directory for one errand below the data directory. For a thread."""
-    os.makedirs(data_dir, exist_ok=True)
-    return tempfile.mkdtemp(prefix="crush-fetch-", dir=data_dir)

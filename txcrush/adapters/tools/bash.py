@@ -3,9 +3,10 @@
 from os import path as paths
 
 from msgspec import Struct
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 
-from txcrush.adapters.bash_lines import Judgement, judge, leads_out
+from txcrush.adapters.bash_lines import Judgement, Reach, judge, leads_out
 from txcrush.adapters.tools import job_text
 from txcrush.adapters.tools.specs import arguments, boolean, described, integer, text
 from txcrush.core.jobs import Job, JobEnd, Jobs
@@ -56,11 +57,21 @@ class BashMetadata(Struct, omit_defaults=True, kw_only=True):
 
 
 class BashTool:
-    """The `bash` tool. `workspace` is the directory that a relative `working_dir` stands under (D-01)."""
+    """The `bash` tool. `workspace` is the directory that a relative `working_dir` stands under (D-01); `reach` says
+    what no line of the workspace reaches unasked."""
 
     spec = SPEC
 
-    def __init__(self, workspace: str, permissions: Permissions, jobs: Jobs, clock: Clock, in_thread: InThread) -> None:
+    def __init__(
+        self,
+        workspace: str,
+        permissions: Permissions,
+        jobs: Jobs,
+        clock: Clock,
+        in_thread: InThread,
+        reach: Reach | None = None,
+    ) -> None:
+        self._reach = reach
         self._workspace = workspace
         self._permissions = permissions
         self._jobs = jobs
@@ -92,10 +103,14 @@ class BashTool:
 
     def _judged(self, command: str, working_dir: str) -> tuple[Judgement, bool]:
         """The judgement of the line, and whether it may run unasked here: not where a link leads what it reads out of
-        the workspace. Runs in a thread."""
+        the workspace, nor where it would show what is private. Runs in a thread."""
         judgement = judge(command)
+        reach = self._reach
         if not judgement.runs_unasked:
-            return judgement, False
+            starts = reach is not None and reach.names_started(command, working_dir, self._workspace)
+            return (replace(judgement, guarded=True) if starts else judgement), False
+        if reach is not None and reach.shows_private(judgement, working_dir):
+            return replace(judgement, keys=(command,)), False
         return judgement, not leads_out(judgement.reads, working_dir, self._workspace)
 
     def _may(self, use: ToolUse, given: BashArguments, judgement: Judgement, working_dir: str) -> Deferred[bool]:

@@ -5,7 +5,6 @@ from twisted.internet.defer import Deferred
 
 from txcrush.adapters.tools.specs import arguments, described, integer, text
 from txcrush.adapters.web import Answer, WebClient, WebFailed, WebRequest
-from txcrush.adapters.web.documents import body_of, markdown_of, text_of
 from txcrush.adapters.web.pages import decoded, is_html
 from txcrush.model.errors import Refused
 from txcrush.model.permissions import Ask
@@ -103,6 +102,8 @@ def converted(answer: Answer, body: bytes, shape: str) -> str:
 
 
 def _document(page: str, shape: str) -> str:
+    from txcrush.adapters.web.documents import body_of, markdown_of, text_of  # its libraries are large
+
     if shape == "text":
         return text_of(page)
     if shape == "markdown":

@@ -2,6 +2,7 @@
 
 from txcrush.adapters.guarded_places import OwnPlaces, guarded_paths
 from txcrush.adapters.places import Places
+from txcrush.adapters.private_places import PrivatePlaces
 from txcrush.adapters.skill_places import SkillPlaces
 from txcrush.adapters.tools.edit import Edits
 from txcrush.adapters.tools.file_changes import FileChanges
@@ -16,7 +17,16 @@ from txcrush.wire.large_json import encode_text_in_steps
 
 def places_of(bench: Workbench, directory: str, own: OwnPlaces) -> Places:
     """The places of a workspace, with relative paths taken from the directory."""
-    return Places(directory, lambda: guarded_paths(bench.path, bench.data_dir, bench.config(), own))
+    return Places(
+        directory,
+        lambda: guarded_paths(bench.path, bench.data_dir, bench.config(), own),
+        private_places_of(bench, own),
+    )
+
+
+def private_places_of(bench: Workbench, own: OwnPlaces) -> PrivatePlaces:
+    """What of a workspace is not read unasked."""
+    return PrivatePlaces(bench.path, bench.data_dir, own)
 
 
 def file_tools(bench: Workbench, own: OwnPlaces, in_thread: InThread) -> tuple[Tool, ...]:

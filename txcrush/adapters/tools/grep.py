@@ -73,7 +73,9 @@ class Grep:
         call = arguments(use, GrepCall)
         if not call.pattern:
             raise Refused("pattern is required")
-        place = await self._gate.admits(use, call.path, action="search", description=OUTSIDE, params=asdict(call))
+        place = await self._gate.admits(
+            use, call.path, action="search", description=OUTSIDE, params=asdict(call), shows_contents=True
+        )
         if place is None:
             return denied()
         found = await self._found(place, call)

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
-from txcrush.adapters.guarded_places import OwnPlaces
+from txcrush.adapters.bash_lines import Reach
+from txcrush.adapters.fetch_directories import remove_left
+from txcrush.adapters.guarded_places import OwnPlaces, started_paths
 from txcrush.adapters.tools.agent import Agent
 from txcrush.adapters.tools.agentic_fetch import AgenticFetch
 from txcrush.adapters.tools.bash import BashTool
 from txcrush.adapters.tools.crush_info import CrushInfo
 from txcrush.adapters.tools.crush_logs import CrushLogs
-from txcrush.adapters.tools.file_tools import file_tools, places_of, view_tool
+from txcrush.adapters.tools.file_tools import file_tools, places_of, private_places_of, view_tool
 from txcrush.adapters.tools.job_kill import JobKill
 from txcrush.adapters.tools.job_output import JobOutput
 from txcrush.adapters.tools.question import AskQuestions
@@ -20,7 +22,6 @@ from txcrush.adapters.tools.todos import Todos
 from txcrush.adapters.tools.web_tools import WebTools
 from txcrush.core.instructions import task_prompt
 from txcrush.core.jobs import Jobs
-from txcrush.core.provider_keys import withheld
 from txcrush.core.workbench import Kit, Workbench
 from txcrush.ports import Clock, InThread, MakeProgram, NewId, Processes, Tool
 from txcrush.wire.json import encode_text
@@ -51,6 +52,7 @@ class Palette:
         self._edges = edges
 
     def __call__(self, bench: Workbench) -> Kit:
+        self._edges.in_thread(remove_left, bench.data_dir)
         jobs = self._jobs(bench)
         tools: list[Tool] = [
             Todos(bench.sessions, encode_text),
@@ -65,12 +67,15 @@ class Palette:
 
     def _jobs(self, bench: Workbench) -> Jobs:
         edges = self._edges
-        return Jobs(edges.processes, edges.make_program, edges.clock, edges.new_id(), lambda: withheld(bench.config()))
+        return Jobs(edges.processes, edges.make_program, edges.clock, edges.new_id(), bench.withheld)
 
     def _shell_tools(self, bench: Workbench, jobs: Jobs) -> tuple[Tool, ...]:
-        edges = self._edges
+        edges, own = self._edges, self._edges.own
+        reach = Reach(
+            private_places_of(bench, own), lambda: started_paths(bench.path, own.env), own.env.get("HOME") or "/"
+        )
         return (
-            BashTool(bench.path, bench.permissions, jobs, edges.clock, edges.in_thread),
+            BashTool(bench.path, bench.permissions, jobs, edges.clock, edges.in_thread, reach),
             JobOutput(jobs, edges.in_thread),
             JobKill(jobs),
         )
@@ -84,6 +89,7 @@ class Palette:
             clock=edges.clock,
             environ=edges.environ,
             in_thread=edges.in_thread,
+            private=private_places_of(bench, edges.own),
         )
 
     def _own_state(self, bench: Workbench) -> tuple[Tool, ...]:

@@ -3,8 +3,6 @@
 import re
 from bisect import bisect_left, bisect_right
 
-import wcwidth
-
 from txcrush.core.cells import beginning, graphemes, width
 
 LIMIT_CELLS = 30_000
@@ -105,6 +103,8 @@ def _token(found: re.Match[str]) -> Token:
     if kind == "ascii":
         return text, len(text), False
     if kind == "other":
+        import wcwidth  # on first use: its tables are large
+
         cells = wcwidth.wcswidth(text)
         return text, cells if cells >= 0 else sum(map(width, graphemes(text))), False
     return text, 0, kind == "escape"

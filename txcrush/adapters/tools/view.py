@@ -30,6 +30,9 @@ SKILL_LINES = 1_000_000
 SIMILAR = 3
 PIECE_BYTES = 256 * 1024
 
+OUTSIDE = "Read file outside working directory"
+PRIVATE = "Read file that may hold keys"
+
 SPEC = specs.described(
     "view",
     {
@@ -99,7 +102,8 @@ class View:
             output: ToolOutput = await self._in_thread(self._builtin, wanted)
             return output
         place, is_skill = await self._in_thread(told, self._places.named(wanted.file_path), lambda: self._seen(wanted))
-        if not (place.is_inside or is_skill) and not await self._permissions.ask(_ask(use, wanted, place)):
+        asks = place.is_private or not (place.is_inside or is_skill)
+        if asks and not await self._permissions.ask(_ask(use, wanted, place)):
             return denied()
         shown = await self._shown(use, wanted, place, is_skill)
         if shown.state is not None:
@@ -161,7 +165,7 @@ def _ask(use: ToolUse, wanted: Arguments, place: Place) -> Ask:
         tool_call_id=use.call.id,
         tool_name=SPEC.name,
         action="read",
-        description=f"Read file outside working directory: {place.absolute}",
+        description=f"{PRIVATE if place.is_private else OUTSIDE}: {place.absolute}",
         path=place.real,
         params={"file_path": wanted.file_path, "offset": wanted.offset, "limit": wanted.limit},
     )

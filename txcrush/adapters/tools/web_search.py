@@ -1,9 +1,9 @@
 """Searching the web, for the fetch sub-agent (`tools.md` 18.5)."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
-from lxml import etree, html
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -13,6 +13,9 @@ from txcrush.adapters.web import WebClient, WebFailed, WebRequest
 from txcrush.model.errors import Refused
 from txcrush.model.tools import ToolOutput, ToolUse
 from txcrush.ports import Clock, InThread, Tool
+
+if TYPE_CHECKING:
+    from lxml import html
 
 SEARCH_URL = "https://lite.duckduckgo.com/lite/"
 DEFAULT_RESULTS, MOST_RESULTS = 10, 20
@@ -133,6 +136,8 @@ class WebSearch:
 
 def parse(page: bytes) -> list[Found]:
     """The results on a page of DuckDuckGo Lite, in its order. For a thread."""
+    from lxml import etree, html  # on first use: the server starts without it
+
     try:
         document = html.document_fromstring(page, parser=html.HTMLParser(encoding="utf-8"))
     except (etree.ParserError, etree.XMLSyntaxError):
@@ -166,7 +171,7 @@ def report(results: list[Found]) -> str:
     return f"Found {len(results)} search results:\n\n{listed}"
 
 
-def _words(element: html.HtmlElement) -> str:
+def _words(element: "html.HtmlElement") -> str:
     return " ".join(str(element.text_content()).split())
 
 

@@ -6,7 +6,6 @@ import re
 from twisted.internet.defer import Deferred
 
 from txcrush.adapters.web.client import Answer, WebClient, WebRequest
-from txcrush.adapters.web.documents import readable
 from txcrush.adapters.web.failures import WebFailed
 from txcrush.ports import InThread
 from txcrush.wire.json import indented
@@ -56,6 +55,8 @@ def _as_text(answer: Answer, body: bytes) -> str:
     if page is None:
         raise WebFailed("response content is not valid UTF-8")
     if is_html(answer):
+        from txcrush.adapters.web.documents import readable  # its libraries are large, and many servers need them never
+
         return readable(page)
     return indented(page) if "json" in answer.content_type.lower() else page
 

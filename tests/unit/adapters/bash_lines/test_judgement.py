@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.adapters.bash_lines import judge
+from txcrush.adapters.bash_lines.contents import Among, Walk
 
 CORPORA = Path(__file__).parents[3] / "corpora"
 MARKS = {"NL": "\n", "CR": "\r", "TAB": "\t", "NUL": "\0", "ESC": "\x1b", "VT": "\v", "BS": "\b"}
@@ -82,6 +83,36 @@ class WhatIsRun(SynchronousTestCase):
         self.assertIn("GIT_PAGER=cat ", command)
         self.assertIn(" -c core.fsmonitor=false ", command)
         self.assertTrue(command.endswith(" log --no-ext-diff --no-textconv '--format=%h %s' | head -5"), command)
+
+    def test_searches_are_kept_out_of_data_directories(self) -> None:
+        kept_out = "'--exclude-dir=.[cC][rR][uU][sS][hH]'"
+        for line, command in {
+            "grep -rn x .": f"grep -rn x . {kept_out}",
+            "  grep -r -- x . | head": f"grep -r {kept_out} -- x . | head",
+            "fgrep --recursive x": f"fgrep --recursive x {kept_out}",
+            "rg x": "rg x '--iglob=!.crush'",
+            "rg -g '*' -- x src": "rg -g '*' '--iglob=!.crush' -- x src",
+            "grep -n x README.md": "grep -n x README.md",
+            "cat a | grep x": "cat a | grep x",
+        }.items():
+            self.assertEqual(judge(line).command, command)
+
+    def test_what_is_shown_is_told(self) -> None:
+        self.assertEqual(judge("cat a b | head -5 c").shows, ("a", "b", "c"))
+        self.assertEqual(judge("grep -r x").shows, (".",))
+        self.assertEqual(judge("rg x").walks, (Walk("."),))
+        self.assertEqual(judge("rg -g '*' x a").walks, (Walk("a"),))
+        self.assertEqual(judge("git grep x").walks, (Walk(".", among=Among.TRACKED_OR_ALL),))
+        self.assertEqual(judge("git grep --untracked x").walks, (Walk(".", among=Among.ALL),))
+        self.assertEqual(judge("git diff a").walks, (Walk(".", among=Among.TRACKED),))
+        self.assertLessEqual({"HEAD:.crush/x", ".crush/x"}, set(judge("git show HEAD:.crush/x").shows))
+        for line in ("ls -R .crush", "find . -type f", "stat a", "tree", "du -sh .", "git status", "pwd"):
+            self.assertEqual((judge(line).shows, judge(line).walks), ((), ()), line)
+
+    def test_a_line_that_names_where_keys_are_is_remembered_whole(self) -> None:
+        for line in ("cat /home/x/.ssh/id", "cat ../.netrc", "cat /proc/1/environ", "head ../.crush/crush.json"):
+            self.assertEqual(judge(line).keys, (line,))
+        self.assertEqual(judge("cat ../notes").keys, ("cat",))
 
     def test_diff_log_and_show_run_no_programs_of_the_repository(self) -> None:
         for form in ("diff", "log", "show"):

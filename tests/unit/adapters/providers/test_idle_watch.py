@@ -14,7 +14,7 @@ class IdleWatchTests(SynchronousTestCase):
         self.watch = IdleWatch(self.clock, Limits(), "acme")
         self.waiting: Deferred[None] = Deferred()
 
-    def test_p18_silence_is_logged_once_at_15_s_and_ended_at_300(self) -> None:
+    def test_promise_18_silence_is_logged_once_at_15_s_and_ended_at_300(self) -> None:
         self.watch.over(self.waiting)
         with capturedLogs() as logs:
             self.clock.pump([14.9, 0.2, 284.8])
@@ -24,6 +24,18 @@ class IdleWatchTests(SynchronousTestCase):
         self.failureResultOf(self.waiting, CancelledError)
         self.assertTrue(self.watch.expired)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_promise_18_a_stall_is_told_once_and_again_when_it_comes_again(self) -> None:
+        told: list[float] = []
+        watch = IdleWatch(self.clock, Limits(), "acme", told.append)
+        watch.over(self.waiting)
+        self.clock.pump([15, 100])
+        watch.progress()
+        self.clock.pump([14])
+        self.assertEqual(told, [15])
+        self.clock.advance(1)
+        self.assertEqual(told, [15, 15])
+        watch.stop()
 
     def test_progress_begins_the_wait_anew_also_after_a_stall(self) -> None:
         self.watch.over(self.waiting)

@@ -62,7 +62,7 @@ class ProxyTests(SynchronousTestCase):
         for host in ("localhost", "127.0.0.1", "127.9.9.9", "::1"):
             self.assertIsNone(chosen(host=host, HTTPS_PROXY="proxy.test:3128"))
 
-    def test_p24_a_proxy_that_cannot_be_used_is_named_without_its_password(self) -> None:
+    def test_promise_24_a_proxy_that_cannot_be_used_is_named_without_its_password(self) -> None:
         for value in ("socks5://me:secret@proxy.test", "http://me:secret@:1", "http://me:secret@proxy.test:port"):
             error = self.assertRaises(ConfigInvalid, chosen, HTTPS_PROXY=value)
             self.assertIn("HTTPS_PROXY", error.message)

@@ -10,7 +10,7 @@ from txcrush.adapters.sqlite.migrate import scripts
 from txcrush.adapters.sqlite.retention import Retention
 from txcrush.model.errors import CursorTooOld
 from txcrush.model.events import Change, EventKind, LoggedEvent
-from txcrush.model.storage import AppendEvent
+from txcrush.model.storage import AppendEvent, SkipNumbers
 
 
 def append(seq: int, at: int = 1000, size: int = 0) -> AppendEvent:
@@ -68,6 +68,12 @@ class RetentionTests(SynchronousTestCase):
         self.retention.trim(self.connection)
         self.assertRaises(CursorTooOld, queries.events_after, self.connection, 1, 9)
         self.assertEqual([event.seq for event in queries.events_after(self.connection, 2, 9)], [3])
+
+    def test_skipped_numbers_are_forgotten_with_what_stood_behind_them(self) -> None:
+        self.add(append(1, at=1), append(21, at=1), append(31))
+        apply_changes(self.connection, [SkipNumbers(1, 20), SkipNumbers(21, 30)])
+        self.retention.trim(self.connection)
+        self.assertEqual(queries.head(self.connection).skipped, (SkipNumbers(21, 30),))
 
     def test_it_is_due_at_first_then_after_an_hour_or_a_sixteenth_of_the_bytes(self) -> None:
         self.assertTrue(self.retention.is_due)
