@@ -18,6 +18,7 @@ from txcrush.model.messages import Message
 from txcrush.model.permissions import Ask
 from txcrush.model.processes import Program, ShellLine
 from txcrush.model.providers import ModelReply, ModelRequest
+from txcrush.model.register import Listed
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
 from txcrush.model.skills import FoundSkill, Skill
@@ -63,6 +64,13 @@ class Store(Protocol):
 
     def unfinished_runs(self) -> "Deferred[list[RunRecord]]":
         """Every run without an end, by position."""
+
+    def runs(
+        self, session_id: SessionId | None, before: RunId, limit: int, *, is_ended: bool | None = None
+    ) -> "Deferred[list[RunRecord]]":
+        """Runs of one session or (None) of all, the newest first, at most `limit`; with `is_ended`, only those that
+        have ended, or only those that have not. `before` is the id of a run, which those that are wanted are older
+        than; empty or unknown: from the newest on."""
 
     def sessions(self) -> "Deferred[list[Session]]":
         """Every session, children too, in no order."""
@@ -114,6 +122,38 @@ class OpenStore(Protocol):
     """Opens a data directory's database; fails with `StorageFailed` when it cannot be used."""
 
     def __call__(self, data_dir: str) -> "Deferred[Store]": ...
+
+
+class Register(Protocol):
+    """The server's list of data directories with unfinished work, for its next start.
+
+    Calls happen in their order; a Deferred fires when its change is durable and fails with `StorageFailed`. Servers of
+    one user may share a register: an entry belongs to whoever holds its data directory.
+    """
+
+    def entries(self) -> "Deferred[list[Listed]]":
+        """Every entry, those that were listed first at the front."""
+
+    def add(self, entry: Listed) -> "Deferred[None]":
+        """List a data directory, or say anew which workspace it is; what is known of failures stays."""
+
+    def attempt(self, data_dir: str) -> "Deferred[None]":
+        """A start is about to open it: until `opened` or `failed` is called, its end counts as caused by that."""
+
+    def opened(self, data_dir: str) -> "Deferred[None]":
+        """It opened: what is known of failures is forgotten."""
+
+    def failed(self, data_dir: str, error: str, at: int) -> "Deferred[None]":
+        """It did not open, at this time; the server lives."""
+
+    def skipped(self, data_dir: str, error: str, at: int) -> "Deferred[None]":
+        """It was not even tried; the attempts stay as they are."""
+
+    def remove(self, data_dir: str) -> "Deferred[None]":
+        """Nothing is left to do there, or nobody will ever do it. An unknown one is fine."""
+
+    def close(self) -> "Deferred[None]":
+        """Fires when every call before is done and the file is released."""
 
 
 class StreamSink(Protocol):

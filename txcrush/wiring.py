@@ -8,6 +8,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from os import path as paths
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
@@ -15,7 +16,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -33,7 +34,8 @@ from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
 from txcrush.adapters.providers import Limits, ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
-from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore
+from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore, SqliteRegister
+from txcrush.adapters.sqlite.files import DATABASE_FILE
 from txcrush.adapters.tools.palette import Edges as ToolEdges
 from txcrush.adapters.tools.palette import Palette
 from txcrush.adapters.tools.web_tools import WebTools
@@ -41,8 +43,9 @@ from txcrush.adapters.web import WebClient
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
-from txcrush.core.observers import OneShot
+from txcrush.core.observers import OneShot, within
 from txcrush.core.opening import Opener
+from txcrush.core.reopening import Reopening
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
 from txcrush.http.callers import Callers
@@ -56,6 +59,7 @@ from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
 from txcrush.http.prompts import PromptRoutes
 from txcrush.http.routing import build_app
+from txcrush.http.runs import RunRoutes
 from txcrush.http.sessions import SessionRoutes
 from txcrush.http.skills import SkillRoutes
 from txcrush.http.system import SystemRoutes
@@ -71,6 +75,9 @@ from txcrush.wire.sse import frame
 from txcrush.wire.v1 import encode_big_event, encode_event
 
 log = Logger()
+
+REOPEN_S = 1.0
+"""So long clients wait, at the most, for what the last server left; the rest opens beside them."""
 
 
 @implementer(IReactorTime)
@@ -97,10 +104,12 @@ class Server(Service):
         self,
         workspaces: Workspaces,
         begin_listening: Callable[[], Deferred[Listening]],
+        reopen: Callable[[], Deferred[None]],
         close: Callable[[], Deferred[Any]],
     ) -> None:
         self._workspaces = workspaces
         self._begin_listening = begin_listening
+        self._reopen = reopen
         self._close = close
         self._listening: Listening | None = None
         self._started: OneShot[None] = OneShot()
@@ -131,6 +140,7 @@ class Server(Service):
     async def _start(self) -> None:
         try:
             self._listening = await self._begin_listening()
+            await self._take_up(self._listening)
         except Exception as error:
             self._failure = error
             self._started.fail_waiting(self._why)
@@ -139,6 +149,14 @@ class Server(Service):
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
         self._started.fire(None)
+
+    async def _take_up(self, listening: Listening) -> None:
+        """Open what the last server left before anybody is answered, so that who comes back finds it; but nobody waits
+        long for that."""
+        listening.hold()
+        with suppress(TimeoutError):
+            await self._reopen()
+        listening.resume()
 
     async def _stop(self) -> None:
         if self._listening is not None:
@@ -174,6 +192,7 @@ class _Edges:
             limits=Limits(idle_s=settings.provider_idle_s),
         )
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
+        self.register = SqliteRegister(_state_dir(settings, environ), self.in_thread)
         self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
 
     def in_thread(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Deferred[Any]:
@@ -191,6 +210,7 @@ class _Edges:
                 log_bytes=settings.event_log_bytes,
                 log_age_s=settings.event_log_age_s,
             ),
+            register=self.register,
             config_files=JsonConfigFiles(
                 self._reactor, _config_settings(settings, self._environ), self._providers.list_models
             ),
@@ -234,6 +254,7 @@ class _Edges:
         """End what they left running."""
         await self._processes.close()
         await self._providers.close()
+        await self.register.close()
 
 
 def build_server(
@@ -265,7 +286,14 @@ def build_server(
             listen(reactor, settings, environ, os.getuid(), resource, random=secrets.token_bytes, limits=limits)
         )
 
-    return Server(workspaces, begin_listening, lambda: Deferred.fromCoroutine(edges.close()))
+    def is_there(data_dir: str) -> Deferred[bool]:
+        return edges.in_thread(_holds_database, data_dir)
+
+    def reopen() -> Deferred[None]:
+        reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
+        return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
+
+    return Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
 
 
 def route_families(
@@ -286,6 +314,7 @@ def route_families(
         PromptRoutes(workspaces, clock, generations),
         AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock, callers),
+        RunRoutes(workspaces, clock, callers),
         PermissionRoutes(workspaces, callers),
         ConfigRoutes(workspaces, _visible),
         ProjectRoutes(workspaces, project_files),
@@ -304,8 +333,16 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
+def _state_dir(settings: ServerSettings, environ: Mapping[str, str]) -> str:
+    return settings.state_dir or default_state_dir(environ)
+
+
+def _holds_database(data_dir: str) -> bool:
+    return paths.isfile(paths.join(data_dir, DATABASE_FILE))
+
+
 def _shell_folder(settings: ServerSettings, environ: Mapping[str, str]) -> str:
-    return paths.join(settings.state_dir or default_state_dir(environ), "shell")
+    return paths.join(_state_dir(settings, environ), "shell")
 
 
 def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> ConfigSettings:

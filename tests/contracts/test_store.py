@@ -17,7 +17,7 @@ from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import ClientId, MessageId, RunId, SessionId
 from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, Text
-from txcrush.model.runs import Attachment, Outcome, Prompt, RunEnd, RunRecord, WhenBusy
+from txcrush.model.runs import Attachment, Outcome, Prompt, RunEnd, RunRecord, RunUsage, WhenBusy
 from txcrush.model.sessions import FileVersion, Session, Todo, TodoStatus
 from txcrush.model.storage import (
     AppendEvent,
@@ -39,7 +39,7 @@ from txcrush.ports import Store
 from txcrush.testing.memory_store import MemoryStore
 
 S1, S2 = SessionId("s1"), SessionId("s2")
-END = RunEnd(outcome=Outcome.COMPLETED, message_id=MessageId("m9"), text="done", ended_at=9)
+END = RunEnd(outcome=Outcome.COMPLETED, message_id=MessageId("m9"), text="done", ended_at=9, usage=RunUsage(0.5, 7, 2))
 
 
 def session(session_id: SessionId = S1, **changes: Any) -> Session:
@@ -323,12 +323,35 @@ async def test_an_ended_run_keeps_what_tells_another_prompt(opened: Opened) -> N
 
 
 @pytest_twisted.ensureDeferred
-async def test_p16_unfinished_runs_come_back_in_the_order_of_acceptance(opened: Opened) -> None:
+async def test_promise_16_unfinished_runs_come_back_in_the_order_of_acceptance(opened: Opened) -> None:
     await gatherResults([opened.store.accept_run(record(f"r{999 - number}", number + 1)) for number in range(1000)])
     await opened.store.write(EndRun(RunId("r995"), END))
     found = await (await opened.again()).unfinished_runs()
     assert [one.position for one in found] == [number for number in range(1, 1001) if number != 5]
     assert found[0] == record("r999", 1)
+
+
+@pytest_twisted.ensureDeferred
+async def test_runs_are_listed_the_newest_first_by_session_and_page(opened: Opened) -> None:
+    store = opened.store
+    other = replace(record("r2", 2).prompt, session_id=S2)
+    for one in (record("r1", 1), record("r2", 2, prompt=other), record("r3", 3), record("r4", 4)):
+        await store.accept_run(one)
+    await store.write(EndRun(RunId("r3"), END))
+
+    async def listed(session_id: SessionId | None = None, before: str = "", limit: int = 9, **more: Any) -> list[str]:
+        return [one.id for one in await store.runs(session_id, RunId(before), limit, **more)]
+
+    assert await listed() == ["r4", "r3", "r2", "r1"]
+    assert await listed(S1) == ["r4", "r3", "r1"]
+    assert await listed(limit=2) == ["r4", "r3"]
+    assert await listed(before="r3", limit=2) == ["r2", "r1"]
+    assert await listed(S2, before="r2") == []
+    assert await listed(before="unknown") == ["r4", "r3", "r2", "r1"]
+    assert await listed(is_ended=True) == ["r3"]
+    assert await listed(S1, is_ended=False) == ["r4", "r1"]
+    (ended,) = await store.runs(S1, RunId(""), 9, is_ended=True)
+    assert ended.end == END
 
 
 @pytest_twisted.ensureDeferred

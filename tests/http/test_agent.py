@@ -58,7 +58,7 @@ class Agent(SynchronousTestCase):
             for what in ("cancel", "prompts/clear"):
                 self.assertEqual(self.client.post(f"{self.root}/sessions/{session}/{what}").status, 200)
 
-    def test_p09_an_idle_cancel_spoils_no_later_prompt(self) -> None:
+    def test_promise_09_an_idle_cancel_spoils_no_later_prompt(self) -> None:
         self.client.post(f"{self.path}/cancel")
         self.harness.provider.add("ok")
         answer = self.client.post(self.root, {"session_id": self.session, "prompt": "hi"})

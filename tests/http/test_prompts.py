@@ -304,7 +304,7 @@ class Dropped(PromptsCase):
         self.provider.proceed()
         self.assertEqual(self.stream.of("run_complete")[0]["text"], "ok")
 
-    def test_p02_a_run_outlives_the_grace_of_every_client(self) -> None:
+    def test_promise_02_a_run_outlives_the_grace_of_every_client(self) -> None:
         self.provider.add(Wait(), "ok")
         self.prompt().drop()
         self.stream.drop()
@@ -332,7 +332,7 @@ class Dropped(PromptsCase):
 
 
 class Again(PromptsCase):
-    def test_p06_the_same_run_id_joins_the_run_whatever_has_become_of_it(self) -> None:
+    def test_promise_06_the_same_run_id_joins_the_run_whatever_has_become_of_it(self) -> None:
         self.provider.add(Wait(), "ok")
         answers = [self.prompt(run_id="R1").answer for _ in range(50)]
         self.assertEqual({(answer.status, answer.headers["x-run-id"]) for answer in answers}, {(202, "R1")})
@@ -342,7 +342,7 @@ class Again(PromptsCase):
         self.assertEqual(len(self.provider.requests), 1)
         self.assertEqual(len(self.stream.of("run_complete")), 1)
 
-    def test_p06_fifty_posts_before_the_first_is_durable_are_one_run(self) -> None:
+    def test_promise_06_fifty_posts_before_the_first_is_durable_are_one_run(self) -> None:
         self.provider.add("ok")
         self.store.hold()
         posts = [self.prompt(run_id="R1") for _ in range(50)]
@@ -442,3 +442,67 @@ class TwoGenerations(PromptsCase):
         self.begin({"interactive": True})
         self.begin()
         self.assertEqual(self.failing(), 500)
+
+
+class WhenBusy(PromptsCase):
+    """What each `when_busy` does to a busy session, with a run id and without one: the status of the answer and what it
+    says of the run (None: it is held), how the run that was active ends, and whether the prompt had a turn of its own
+    (None: it is no run)."""
+
+    TABLE = (
+        (None, True, 202, "queued", "completed", True),
+        (None, False, 200, "queued", "completed", False),
+        ("queue", True, 202, "queued", "completed", True),
+        ("queue", False, 200, "queued", "completed", True),
+        ("steer", True, 202, "queued", "completed", False),
+        ("steer", False, 200, "queued", "completed", False),
+        ("interrupt", True, 202, "active", "cancelled", True),
+        ("interrupt", False, None, None, "cancelled", True),
+        ("reject", True, 409, None, "completed", None),
+        ("reject", False, 409, None, "completed", None),
+    )
+
+    def test_promise_15_the_table_of_policies_is_exact(self) -> None:
+        for policy, named, status, state, outcome, own_turn in self.TABLE:
+            with self.subTest(policy=policy, named=named):
+                self.setUp()
+                self._check(policy, (status, state) if status else None, outcome, own_turn, named=named)
+
+    def _check(
+        self,
+        policy: str | None,
+        answered: tuple[int, str | None] | None,
+        outcome: str,
+        own: bool | None,
+        *,
+        named: bool,
+    ) -> None:
+        self.provider.add(Call("c1", "look"))
+        self.provider.add(Wait(), "ok")
+        self.provider.add("ok")
+        self.prompt("first", run_id="first")
+        fields = {"run_id" if named else "key": "second"} | ({"when_busy": policy} if policy else {})
+        asked = self.prompt("second", **fields)
+        self.assertEqual(_told(asked), answered)
+        if outcome == "completed":
+            self.tool.answer("c1", "seen")
+        self.provider.proceed()
+        if answered is None:
+            self.is_plain_200(asked)
+        runs = {one["run_id"]: one for one in self.listed()}
+        self.assertEqual(runs["first"]["outcome"], outcome)
+        self.assertEqual("second" in runs, own is not None)
+        if own is not None:
+            has_own = runs["second"]["message_id"] != runs["first"]["message_id"]
+            self.assertEqual((runs["second"]["outcome"], has_own), ("completed", own))
+
+    def listed(self) -> list[dict[str, Any]]:
+        answer = self.client.get(f"/v1/workspaces/{self.workspace}/runs?session_id={self.session}")
+        value: list[dict[str, Any]] = answer.value
+        return value
+
+
+def _told(asked: Asked) -> tuple[int, str | None] | None:
+    if not asked.is_answered:
+        return None
+    return asked.answer.status, asked.answer.headers.get("x-run-state")

@@ -155,7 +155,13 @@ class Walk(SynchronousTestCase):
             project_files=NoProjectFiles(),
             skill_files=self.harness.skill_files,
         )
-        names = {"workspace_id": "{id}", "session_id": "{sid}", "client_id": ROWS[4].path[-36:], "name": "gopls"}
+        names = {
+            "workspace_id": "{id}",
+            "session_id": "{sid}",
+            "client_id": ROWS[4].path[-36:],
+            "name": "gopls",
+            "path:run_id": "{rid}",
+        }
         served = set()
         for family in families:
             for spec, _ in routes_of(family):
@@ -164,7 +170,14 @@ class Walk(SynchronousTestCase):
                     path = path.replace(f"<{name}>", value)
                 served.add((spec.method, path))
         theirs = {(row.method, row.path) for row in ROWS}
-        ours = {("GET", f"{W}/permissions/pending"), ("GET", f"{W}/questions/pending")}
+        ours = {
+            ("GET", f"{W}/permissions/pending"),
+            ("GET", f"{W}/questions/pending"),
+            ("GET", f"{W}/runs"),
+            ("GET", f"{W}/runs/{{rid}}"),
+            ("POST", f"{W}/runs/{{rid}}/cancel"),
+            ("GET", f"{W}/clients"),
+        }
         self.assertEqual(theirs - served, set())
         self.assertLessEqual(ours, served)
 

@@ -361,7 +361,7 @@ async def check_cancelled(stage: Stage, held: Deferred[Answer]) -> list[dict[str
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("state", STATES)
 @bounded
-async def test_r_cancel_18_a_run_is_cancelled_by_another_client(stage: Stage, state: Any, wire: str) -> None:
+async def test_promise_11_and_r_cancel_18_another_client_cancels_the_run(stage: Stage, state: Any, wire: str) -> None:
     await stage.scene.choose(wire)
     held = stage.scene.prompt()
     await state(stage)
@@ -393,7 +393,7 @@ async def test_r_perm_12_a_cancelled_request_is_gone_and_told_as_denied(stage: S
 
 
 @bounded
-async def test_r_sub_11_a_cancel_ends_the_other_agent_and_writes_its_end(stage: Stage) -> None:
+async def test_promise_11_and_r_sub_11_a_cancel_ends_the_other_agent_and_writes_its_end(stage: Stage) -> None:
     held = stage.scene.prompt()
     await agent_permission(stage)
     child = stage.scene.bob.of("permission_request")[0]["session_id"]
@@ -500,7 +500,7 @@ async def test_h_30_a_session_is_deleted_while_a_tool_is_at_it(stage: Stage, sta
 
 @pytest.mark.parametrize("state", HARD_STATES)
 @bounded
-async def test_r_shut_04_the_server_stops_while_a_tool_is_at_work(stage: Stage, state: Any) -> None:
+async def test_promise_12_and_r_shut_04_the_server_stops_while_a_tool_is_at_work(stage: Stage, state: Any) -> None:
     scene = stage.scene
     held = scene.prompt()
     await state(stage)

@@ -367,6 +367,23 @@ def test_a_path_that_no_socket_can_have_is_a_clear_error(site: Site, short_path:
 
 
 @pytest_twisted.ensureDeferred
+async def test_who_connects_while_nobody_is_accepted_is_answered_later(listen: Listen, short_path: Path) -> None:
+    ports = await listen("tcp:0:interface=127.0.0.1", host=f"unix://{short_path}/s", no_token=True)
+    ports.hold()
+    raw = b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n" + CLOSE
+    waiting = [await connect(address, raw) for address in ports.addresses]
+    closing = [await connect(address) for address in ports.addresses]
+    assert (ports.connections, [client.received for client in waiting]) == (0, [b"", b""])
+    ports.resume()
+    for client in waiting:
+        await client.when_closed
+        assert client.status == 200
+    for client in closing:
+        client.transport.loseConnection()
+        await client.when_closed
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_bare_connection_is_tolerated(listen: Listen, short_path: Path) -> None:
     ports = await listen(host=f"unix://{short_path}/s")
     client = await connect(ports.addresses[0])

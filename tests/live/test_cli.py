@@ -435,3 +435,26 @@ async def test_an_attached_terminal_answers_for_a_run_without_one(short_path: Pa
         (await model.next_request()).reply("made it")
         assert await gatherResults([running.when_ended(), watching.when_ended()]) == [0, 0]
         assert (short_path / "project" / "made").exists()
+
+
+@pytest_twisted.ensureDeferred
+async def test_runs_are_listed_shown_waited_for_and_cancelled(short_path: Path) -> None:
+    async with scripted(short_path) as (live, model):
+        assert (await txcrush(short_path, "runs", *at(live))).out == "no runs here\n"
+        workspace = await live.client.join(live.project)
+        session = await live.client.session(workspace)
+        for name in ("one", "two/2"):
+            await live.client.prompt(workspace, session, f"do {name}", run_id=name)
+        exchange = await model.next_request()
+        listed = await txcrush(short_path, "runs", *at(live))
+        assert [line.split()[:2] for line in listed.out.splitlines()] == [["queued", "two/2"], ["active", "one"]]
+        cancelled = await txcrush(short_path, "cancel", "two/2", *at(live))
+        assert (cancelled.status, cancelled.err) == (0, "run two/2: cancelled\n"), cancelled.err
+        waiting = begin(short_path, "runs", "one", "--wait", *at(live))
+        exchange.reply("the answer")
+        assert await waiting.when_ended() == 0
+        assert "completed" in waiting.out and waiting.out.endswith("\nthe answer\n")
+        shown = await txcrush(short_path, "runs", "--json", "--state", "ended", "-n", "1", *at(live))
+        assert '"outcome":"cancelled"' in shown.out
+        unknown = await txcrush(short_path, "cancel", "none", *at(live))
+        assert (unknown.status, unknown.err) == (1, "txcrush: run not found\n")

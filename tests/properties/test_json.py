@@ -64,14 +64,14 @@ def test_p29_the_output_parses_back_equal(value: Any) -> None:
 
 
 @given(any_text)
-def test_p14_what_is_no_unicode_is_replaced_and_the_rest_stays(text: str) -> None:
+def test_promise_14_what_is_no_unicode_is_replaced_and_the_rest_stays(text: str) -> None:
     replaced = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     assert json.loads(encode(text)) == replaced
     assert encode(replaced) == encode(text)
 
 
 @given(st.binary())
-def test_p14_bytes_of_a_tool_never_break_an_event_or_its_frame(output: bytes) -> None:
+def test_promise_14_bytes_of_a_tool_never_break_an_event_or_its_frame(output: bytes) -> None:
     result = ToolResult("c", "bash", output.decode("utf-8", "surrogateescape"))
     message = Message(MessageId("m"), SessionId("s"), Role.TOOL, (result,))
     body = encode_event(Event(EventKind.MESSAGE, Change.CREATED, message))
@@ -120,7 +120,7 @@ def test_p59_depth_counts_lists_and_objects_alike(depth: int, kind: str) -> None
 
 
 @given(st.one_of(any_text, values.map(json.dumps)))
-def test_p14_a_text_is_an_object_or_a_value_error(text: str) -> None:
+def test_promise_14_a_text_is_an_object_or_a_value_error(text: str) -> None:
     try:
         value = parse_object(text)
     except ValueError:

@@ -20,8 +20,6 @@ from txcrush.core.observers import within
 from txcrush.core.sessions import Sessions
 from txcrush.model.errors import ChangeRefused
 from txcrush.model.events import Event, LoggedEvent
-from txcrush.model.ids import RunId
-from txcrush.model.runs import RunEnd
 from txcrush.model.storage import AppendEvent, EndRun, PutSession, StoreChange
 from txcrush.ports import Clock
 
@@ -34,11 +32,10 @@ log = Logger()
 
 
 class Debt(Struct, frozen=True):
-    """What is owed for the end of a turn: the end that was told, of these runs, by these events; and what of its last
-    words nobody has seen."""
+    """What is owed for the end of a turn: the ends of its runs, as they were told, by these events; and what of its
+    last words nobody has seen."""
 
-    run_ids: tuple[RunId, ...]
-    end: RunEnd
+    ends: tuple[EndRun, ...]
     told: tuple[LoggedEvent, ...]
     changes: tuple[StoreChange, ...] = ()
     events: tuple[Event, ...] = ()
@@ -66,7 +63,7 @@ class Arrears:
     def owe(self, debt: Debt) -> None:
         """Pay later."""
         if len(self._owed) >= WHOLE:
-            debt = Debt(debt.run_ids, debt.end, debt.told)
+            debt = Debt(debt.ends, debt.told)
         self._owed.append(debt)
         self._try_later()
 
@@ -109,13 +106,13 @@ class Arrears:
             try:
                 await self._pay(debt)
             except ChangeRefused as error:
-                log.error("the end of {runs} does not fit the database: {error}", runs=debt.run_ids, error=error)
+                run_ids = [one.run_id for one in debt.ends]
+                log.error("the end of {runs} does not fit the database: {error}", runs=run_ids, error=error)
             if self._owed and self._owed[0] is debt:
                 self._owed.popleft()
 
     async def _pay(self, debt: Debt) -> None:
-        ends: list[StoreChange] = [EndRun(run_id, debt.end) for run_id in debt.run_ids]
-        ends += [AppendEvent(one) for one in debt.told]
+        ends: list[StoreChange] = [*debt.ends, *(AppendEvent(one) for one in debt.told)]
         try:
             await self._events.commit([*self._current(debt.changes), *ends], debt.events)
         except ChangeRefused:  # the session is gone, or the message: the end is worth keeping for itself

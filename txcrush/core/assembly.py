@@ -14,6 +14,7 @@ from txcrush.core.event_ids import EventIds
 from txcrush.core.events import EventLog
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
+from txcrush.core.listing import Listing, absolute
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
@@ -32,9 +33,11 @@ from txcrush.core.toolbox import Toolbox
 from txcrush.core.transcript import Transcript
 from txcrush.core.turn import Turn
 from txcrush.core.workbench import Kit, Workbench
-from txcrush.core.workspaces import Workspace, WorkspaceRequest
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import Workspace
 from txcrush.model.desk import Answerer, Settler
 from txcrush.model.ids import SessionId, WorkspaceId
+from txcrush.model.register import Listed
 from txcrush.model.storage import SkipNumbers
 from txcrush.ports import Store, Tool
 
@@ -71,6 +74,7 @@ class Assembly:
         self._events = EventLog(
             store, edges.encode_event, edges.frame, clock, skip.upto, encode_apart=edges.encode_apart
         )
+        self._listing = Listing(edges.register, self._entry(), clock)
         self._book = DeskBook(store, self._events, clock, new_id, edges.redact)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
@@ -94,6 +98,8 @@ class Assembly:
         equipment = replace(bare, toolbox=self._toolbox(kit.tools))
         runs = self._runs(equipment)
         workspace = self._workspace(equipment, bench, kit, runs)
+        if waiting:
+            await self._listing.ensure()
         runs.recover(waiting)
         return workspace
 
@@ -121,6 +127,7 @@ class Assembly:
             summaries=Summaries(equipment, runs),
             shell_commands=self._shell_commands(equipment),
             subagents=bench.subagents,
+            listing=self._listing,
         )
 
     def _workbench(self, sessions: Sessions, policies: Policies, subagents: SubAgents) -> Workbench:
@@ -201,8 +208,26 @@ class Assembly:
         edges = self._edges
         endings = Endings(self._events, equipment.sessions, edges.clock)
         position = self._store.head().position
-        runs = Runs(self._store, endings, new_turn, edges.clock, edges.new_id, position, self._when_idle)
+        runs = Runs(
+            self._store,
+            endings,
+            new_turn,
+            edges.clock,
+            edges.new_id,
+            position,
+            self._when_idle,
+            self._listing.ensure,
+        )
         return runs
+
+    def _entry(self) -> Listed:
+        return Listed(
+            data_dir=absolute(self._key, self._settings.data_dir),
+            path=self._request.path,
+            workspace_id=self._id,
+            debug=self._request.debug,
+            channels=self._request.channels,
+        )
 
     async def _facts(self) -> Facts:
         """What the main agent is told of its place; the files are read anew each time."""

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from txcrush.model.budgets import Budget
 from txcrush.model.errors import BudgetExhausted
 from txcrush.model.providers import Usage
+from txcrush.model.runs import RunUsage
 from txcrush.ports import Clock
 
 
@@ -29,6 +30,11 @@ class Ledger:
     def limit(self, budget: Budget) -> None:
         """These limits hold as well."""
         self.budget = self.budget.within(budget)
+
+    @property
+    def usage(self) -> RunUsage:
+        """What the run has used so far."""
+        return RunUsage(self.cost, self.tokens, self.steps)
 
     @property
     def is_spent(self) -> bool:

@@ -21,6 +21,7 @@ from txcrush.ports import (
     OpenStore,
     Processes,
     ProjectFiles,
+    Register,
     SkillFiles,
 )
 
@@ -35,6 +36,7 @@ class Edges(Struct, frozen=True):
     """
 
     open_store: OpenStore
+    register: Register
     config_files: ConfigFiles
     project_files: ProjectFiles
     skill_files: SkillFiles

@@ -141,18 +141,19 @@ class Endings:
         before_publish: Callable[[], None] | None = None,
     ) -> RunEnd:
         """Write; `in_vain` says what is published instead where the store refuses."""
-        rows = [*closing.changes, *(EndRun(run.id, end) for run in runs)]
+
+        def ends(how: RunEnd) -> list[EndRun]:
+            return [EndRun(run.id, replace(how, usage=run.ledger.usage)) for run in runs]
 
         def refused(failure: Failure) -> Failure:
             log.error("{runs} ended, but not in the database: {reason}", runs=_named(runs), reason=failure.value)
             unwritten = _unwritten(end, failure.value)
             shown = tuple(self._events.tell(event) for event in in_vain(unwritten))
             if isinstance(failure.value, StorageFailed):
-                run_ids = tuple(run.id for run in runs)
-                self.arrears.owe(Debt(run_ids, unwritten, shown, closing.changes, closing.events))
+                self.arrears.owe(Debt(tuple(ends(unwritten)), shown, closing.changes, closing.events))
             return failure
 
-        events = [*closing.events, *told]
+        rows, events = [*closing.changes, *ends(end)], [*closing.events, *told]
         writing: Deferred[None] = maybeDeferred(self._events.commit, rows, events, before_publish)
         try:
             await within(LAST_WRITE_S, self._clock, writing.addErrback(refused))

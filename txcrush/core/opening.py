@@ -5,7 +5,8 @@ from collections.abc import Callable
 from txcrush.core.assembly import Assembly
 from txcrush.core.edges import Edges
 from txcrush.core.settings import WorkspaceSettings
-from txcrush.core.workspaces import Workspace, WorkspaceRequest
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import Workspace
 from txcrush.model.errors import ConfigInvalid, CrushError, Failed, NoDataDirectory
 from txcrush.model.ids import WorkspaceId
 from txcrush.ports import Store

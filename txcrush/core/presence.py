@@ -14,9 +14,11 @@ from txcrush.ports import Clock
 class Claim:
     """One client's hold on a workspace.
 
-    A claim without a stream lives as long as its timer; one that was `released` with streams open goes with the last.
+    `since` is when the client came, in Unix seconds. A claim without a stream lives as long as its timer; one that was
+    `released` with streams open goes with the last.
     """
 
+    since: float = 0.0
     streams: int = 0
     timer: IDelayedCall | None = None
     current_session: SessionId = SessionId("")
@@ -39,10 +41,11 @@ class Claims:
         self._detach_grace_s = detach_grace_s
         self._when_empty = when_empty
         self._claims: dict[ClientId, Claim] = {}
+        self._kept: IDelayedCall | None = None
 
     @property
     def is_empty(self) -> bool:
-        return not self._claims
+        return not self._claims and self._kept is None
 
     def clients(self) -> dict[ClientId, Claim]:
         """Every client with a claim, and the claim."""
@@ -50,14 +53,18 @@ class Claims:
 
     def hold(self, client_id: ClientId) -> None:
         """The client created or joined the workspace: it is kept for the create grace, until a stream opens."""
-        claim = self._claims.setdefault(client_id, Claim())
+        claim = self._claim(client_id)
         claim.released = False
         if not claim.streams:
             self._keep_for(client_id, claim, self._create_grace_s)
 
+    def keep(self) -> None:
+        """Nobody holds it yet: it is kept for the create grace, for those who come back."""
+        self._kept = self._clock.callLater(self._create_grace_s, self._give_up)
+
     def attach(self, client_id: ClientId) -> None:
         """The client opened an event stream; it needs no claim before."""
-        claim = self._claims.setdefault(client_id, Claim())
+        claim = self._claim(client_id)
         claim.stop_timer()
         claim.streams += 1
 
@@ -112,6 +119,17 @@ class Claims:
         for claim in self._claims.values():
             claim.stop_timer()
         self._claims.clear()
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.cancel()
+
+    def _claim(self, client_id: ClientId) -> Claim:
+        return self._claims.setdefault(client_id, Claim(self._clock.seconds()))
+
+    def _give_up(self) -> None:
+        self._kept = None
+        if not self._claims:
+            self._when_empty()
 
     def _keep_for(self, client_id: ClientId, claim: Claim, grace_s: float) -> None:
         claim.stop_timer()

@@ -93,9 +93,9 @@ def is_covered(slot: Slot[W], entry: Waiting) -> bool:
     return bool(slot.mark) and entry.seq <= slot.mark
 
 
-def decide(slot: Slot[W], entry: W, reservation: Reservation[W]) -> Decision:
-    """Where an accepted prompt goes; the reservation ends here."""
-    covered = is_covered(slot, entry)
+def decide(slot: Slot[W], entry: W, reservation: Reservation[W], *, is_cancelled: bool = False) -> Decision:
+    """Where an accepted prompt goes; the reservation ends here. `is_cancelled` says that it was cancelled by itself."""
+    covered = is_cancelled or is_covered(slot, entry)
     reservation.release()
     if covered:
         return Decision.CANCELLED

@@ -9,11 +9,12 @@ that each run ends once: in the store, in the events, and for those who wait.
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txcrush.core import queue
+from txcrush.core._runmachine import RunState
 from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
 from txcrush.core.observers import OneShot
 from txcrush.core.queue import Decision, HandOff, Holder, Reservation, Slot
@@ -22,6 +23,7 @@ from txcrush.core.turn import Closing
 from txcrush.model.errors import (
     CrushError,
     PromptEmpty,
+    RunFolded,
     RunIdReused,
     SessionBusy,
     SessionIdMissing,
@@ -41,7 +43,8 @@ NewTurn = Callable[[Run, Callable[[], list[Run]]], TurnOf]
 
 
 class Runs:
-    """The registry. `when_idle` is called whenever the last run has ended."""
+    """The registry. `when_idle` is called whenever the last run has ended; `listed` fires once a crash would be noticed
+    by the next start."""
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Runs:
         new_id: NewId,
         position: int,
         when_idle: Callable[[], None],
+        listed: Callable[[], Deferred[None]] = lambda: succeed(None),
     ) -> None:
         self._store = store
         self._endings = endings
@@ -60,6 +64,7 @@ class Runs:
         self._new_id = new_id
         self._position = position
         self._when_idle = when_idle
+        self._listed = listed
         self._slots: dict[SessionId, Slot[Run]] = {}
         self._live: dict[RunId, Run] = {}
         self._tasks: set[Deferred[None]] = set()
@@ -141,6 +146,20 @@ class Runs:
         if active is not None:
             active.cancel(cancellation)
 
+    def cancel_run(self, run: Run) -> None:
+        """Cancel this run and no other, wherever it stands; one that has ended stays as it is. Raises `RunFolded` where
+        it is part of another run's turn."""
+        slot = self._slots.get(run.prompt.session_id)
+        if run.state == RunState.FOLDED:
+            raise RunFolded
+        if run.state == RunState.QUEUED and slot is not None and run in slot.queue:
+            slot.queue.remove(run)
+            self._drop([run], BY_USER)
+        elif run.state == RunState.ACCEPTED:
+            run.cancellation = BY_USER
+        else:
+            run.cancel(BY_USER)
+
     def clear(self, session_id: SessionId) -> None:
         """Drop the session's queued prompts."""
         slot = self._slots.get(session_id)
@@ -214,6 +233,7 @@ class Runs:
     # The life of a run
 
     async def _dispatch(self, run: Run, slot: Slot[Run], reservation: Reservation[Run]) -> None:
+        listed = self._listed()
         try:
             known = await self._store.accept_run(run.record)
         except Exception as error:  # nobody else holds what is awaited, so it is never a cancel
@@ -226,6 +246,7 @@ class Runs:
             self._forget(run)
             self._join_past(run, known)
             return
+        await listed
         run.kept()
         await self._place(run, slot, reservation)
 
@@ -238,11 +259,12 @@ class Runs:
             run.recall(known.end or RunEnd(outcome=Outcome.FAILED, error="the run has no end"))
 
     async def _place(self, run: Run, slot: Slot[Run], reservation: Reservation[Run]) -> None:
-        if self._closing and not queue.is_covered(slot, run):
+        is_cancelled = run.cancellation is not None
+        if self._closing and not is_cancelled and not queue.is_covered(slot, run):
             reservation.release()
             self._leave(run)
             return
-        match queue.decide(slot, run, reservation):
+        match queue.decide(slot, run, reservation, is_cancelled=is_cancelled):
             case Decision.RUN:
                 run.activate()
                 await self._work(slot, run)

@@ -90,6 +90,10 @@ class ShellCommands:
             if not self._running:
                 self._when_idle()
 
+    def take_env(self, env: Mapping[str, str]) -> None:
+        """From now on commands have this environment."""
+        self._env = env
+
     @property
     def any_running(self) -> bool:
         return self._running > 0

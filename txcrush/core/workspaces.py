@@ -9,7 +9,6 @@ from collections.abc import Callable
 from os.path import isabs
 from typing import Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
@@ -19,6 +18,7 @@ from txcrush.core.agents import Agents
 from txcrush.core.event_ids import EventIds
 from txcrush.core.events import EventLog, Frame
 from txcrush.core.file_records import FileHistory, FileTracker
+from txcrush.core.listing import Listing
 from txcrush.core.observers import OneShot
 from txcrush.core.permissions import Desk
 from txcrush.core.presence import Claims
@@ -26,13 +26,15 @@ from txcrush.core.questions import Questions
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
-from txcrush.core.shell_commands import ShellCommands
+from txcrush.core.shell_commands import ShellCommands, pairs
 from txcrush.core.skills import Skills
 from txcrush.core.subagents import SubAgents
 from txcrush.core.summaries import Summaries
 from txcrush.core.titles import Titles
 from txcrush.core.transcript import Transcript
 from txcrush.core.workbench import Kit
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.model.desk import Answerer, Settler
 from txcrush.model.errors import (
     BadRequest,
     ClientRetired,
@@ -52,18 +54,6 @@ CHANNELS_DIFFER = (
 )
 
 log = Logger()
-
-
-class WorkspaceRequest(Struct, frozen=True, kw_only=True):
-    """What a client asks for when it creates or joins a workspace."""
-
-    path: str
-    client_id: ClientId
-    data_dir: str = ""
-    debug: bool = False
-    yolo: bool = False
-    env: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
 
 
 class Workspace:
@@ -94,6 +84,7 @@ class Workspace:
         summaries: Summaries,
         shell_commands: ShellCommands,
         subagents: SubAgents,
+        listing: Listing,
     ) -> None:
         self.id = workspace_id
         self.key = key
@@ -119,6 +110,8 @@ class Workspace:
         self.summaries = summaries
         self.shell_commands = shell_commands
         self._subagents = subagents
+        self._listing = listing
+        self._awaits_creator = False
 
     @property
     def is_idle(self) -> bool:
@@ -134,6 +127,19 @@ class Workspace:
         requests = [Event(EventKind.PERMISSION_REQUEST, Change.CREATED, one) for one in self.permissions.pending()]
         batches = [Event(EventKind.QUESTION_BATCH_REQUEST, Change.CREATED, one) for one in self.questions.shown()]
         return [*requests, *batches]
+
+    def await_creator(self) -> None:
+        """It was opened for the work that was left in it: it is kept for a while, for those who come back."""
+        self._awaits_creator = True
+        self.claims.keep()
+
+    async def adopt(self, request: WorkspaceRequest) -> None:
+        """The first who joins what was opened for nobody brings what its creator had brought and no register keeps."""
+        if self._awaits_creator:
+            self._awaits_creator = False
+            self.env = request.env
+            self.shell_commands.take_env(pairs(request.env))
+            await self.permissions.policies.switch(request.yolo, Answerer(Settler.CLIENT, request.client_id))
 
     async def delete_session(self, session_id: SessionId) -> None:
         """Cancel what runs in the session, wait for its end, then delete it (`agent.md` H-30). Raises
@@ -168,6 +174,7 @@ class Workspace:
         self.transcript.flush()
         await self.events.when_drained()
         self.events.end()
+        await self._listing.settle(self.store)
         await self.store.close()
 
 
@@ -240,9 +247,7 @@ class Workspaces:
             self._watch_idleness()
 
     async def _found_or_made(self, request: WorkspaceRequest) -> Workspace:
-        key = await self._resolve(request.path)
-        while key in self._busy_keys:
-            await self._busy_keys[key].when()
+        key = await self._free_key(request.path)
         if not isabs(request.path):
             request = replace(request, path=key)
         self._admit(request.client_id)
@@ -252,8 +257,35 @@ class Workspaces:
             self._admit_to(workspace, request.client_id)
         elif request.channels != workspace.channels:
             raise Failed(CHANNELS_DIFFER)
+        else:
+            await workspace.adopt(request)
         workspace.claims.hold(request.client_id)
         return workspace
+
+    async def reopen(self, workspace_id: WorkspaceId, request: WorkspaceRequest) -> None:
+        """Open a directory for the work that the last server left in it, under the id that it had there. One that a
+        client has opened meanwhile is left as it is. Raises as `create`."""
+        self._creating += 1
+        self._stop_idle_timer()
+        try:
+            key = await self._free_key(request.path)
+            self._admit(request.client_id)
+            workspace = self._by_key.get(key)
+            if workspace is None:
+                workspace = await self._make(key, request, workspace_id)
+                workspace.await_creator()
+            elif workspace.settings.data_dir != request.data_dir:
+                raise Failed(f"{key} is open with another data directory")
+        finally:
+            self._creating -= 1
+            self._watch_idleness()
+
+    async def _free_key(self, path: str) -> str:
+        """The real path, once nobody is opening or closing it."""
+        key = await self._resolve(path)
+        while key in self._busy_keys:
+            await self._busy_keys[key].when()
+        return key
 
     def _admit_to(self, workspace: Workspace, client_id: ClientId) -> None:
         """Making it took a while: who was retired meanwhile holds nothing."""
@@ -263,12 +295,12 @@ class Workspaces:
             self._reconsider(workspace.id)
             raise
 
-    async def _make(self, key: str, request: WorkspaceRequest) -> Workspace:
+    async def _make(self, key: str, request: WorkspaceRequest, workspace_id: WorkspaceId | None = None) -> Workspace:
         """Build and register. Others who want the same directory meanwhile wait until this is decided."""
         decided = self._busy_keys[key] = OneShot[None]()
-        workspace_id = WorkspaceId(self._new_id())
+        own_id = workspace_id or WorkspaceId(self._new_id())
         try:
-            workspace = await self._open(workspace_id, key, request, lambda: self._reconsider(workspace_id))
+            workspace = await self._open(own_id, key, request, lambda: self._reconsider(own_id))
             self._by_id[workspace.id] = self._by_key[key] = workspace
             return workspace
         finally:

@@ -4,7 +4,7 @@ import ipaddress
 import os.path
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -75,6 +75,16 @@ class Listening:
         self.addresses = (*self.addresses, address)
         self._ports.append(port)
         self._sites.append(site)
+
+    def hold(self) -> None:
+        """Accept nobody for a while: who connects waits in the system's queue."""
+        for port in self._ports:
+            cast(Any, port).stopReading()
+
+    def resume(self) -> None:
+        """Accept again."""
+        for port in self._ports:
+            cast(Any, port).startReading()
 
     def stop_accepting(self) -> "Deferred[None]":
         """Close the ports, remove the sockets; open connections stay. Fires when nobody can connect any more."""

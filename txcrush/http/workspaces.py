@@ -5,7 +5,8 @@ from collections.abc import Callable
 from twisted.web.iweb import IRequest
 
 from txcrush import __version__
-from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.http.client_ids import body_client_id, query_client_id
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
 from txcrush.model.config import Config

@@ -92,6 +92,13 @@ class RunIdReused(CrushError):
     default = "run id is already used by another prompt"
 
 
+class RunFolded(CrushError):
+    """A prompt that has joined another run's turn cannot be taken out of it."""
+
+    code = "run_folded"
+    default = "the prompt has joined the turn of another run: cancel that one, or the session"
+
+
 class RunNotFound(CrushError):
     code = "run_not_found"
     default = "run not found"

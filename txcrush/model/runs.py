@@ -55,6 +55,14 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class RunUsage(Struct, frozen=True):
+    """What a run has used, with the agents that it sent: US dollars, tokens of all kinds, requests to models."""
+
+    cost: float = 0.0
+    tokens: int = 0
+    steps: int = 0
+
+
 class RunEnd(Struct, frozen=True, kw_only=True):
     """The end of a run, for everybody who asks later.
 
@@ -70,6 +78,7 @@ class RunEnd(Struct, frozen=True, kw_only=True):
     reason: str = ""
     source: str = ""
     ended_at: int = 0
+    usage: RunUsage = RunUsage()
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):

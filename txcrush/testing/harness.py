@@ -13,8 +13,10 @@ from txcrush.core.events import Frame
 from txcrush.core.instructions import TITLE, Facts
 from txcrush.core.observers import OneShot
 from txcrush.core.opening import Opener
+from txcrush.core.reopening import Reopening
 from txcrush.core.workbench import Kit, Workbench
-from txcrush.core.workspaces import Workspace, WorkspaceRequest, Workspaces
+from txcrush.core.workspace_request import WorkspaceRequest
+from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.model.budgets import UNLIMITED, Budget
 from txcrush.model.config import Config, Model, Options, ProviderConfig, SelectedModel, TuiOptions
 from txcrush.model.config_sources import ConfigReport, ConfigSource, LoadedConfig
@@ -26,6 +28,7 @@ from txcrush.model.processes import Program, ShellLine
 from txcrush.model.providers import ModelReply, ModelRequest, SystemTurn, Usage
 from txcrush.model.skills import FoundSkill, Skill
 from txcrush.ports import Store, StreamSink, Tool
+from txcrush.testing.memory_register import MemoryRegister
 from txcrush.testing.memory_store import MemoryStore
 from txcrush.testing.scripted_processes import ScriptedProcesses
 from txcrush.testing.scripted_provider import ScriptedProvider, Step
@@ -170,7 +173,8 @@ class Harness:
     """A server whose edges are fakes. `tools` are the tools of every workspace, or a function that makes them.
 
     `provider` plays its script for every request but those for titles: each title is `A Title`. `stores` keeps the data
-    directories: hand it to a second harness to see a restart. `opened` names them each time that one is opened.
+    directories and `register` what is listed: hand both to a second harness to see a restart. `opened` names the
+    directories each time that one is opened.
     """
 
     def __init__(
@@ -182,6 +186,7 @@ class Harness:
         stores: dict[str, MemoryStore] | None = None,
         idle_exit_s: float | None = None,
         unanswered: str = "ask",
+        register: MemoryRegister | None = None,
         budget: Budget = UNLIMITED,
     ) -> None:
         self.clock = Clock()
@@ -191,6 +196,7 @@ class Harness:
         self.skill_files = HandedSkills()
         self.processes = ScriptedProcesses()
         self.stores = {} if stores is None else stores
+        self.register = register or MemoryRegister()
         self.stopped = 0
         self.opened: list[str] = []
         self._opens: OneShot[None] | None = None
@@ -213,6 +219,11 @@ class Harness:
         request = WorkspaceRequest(path=path, client_id=client, **changes)  # type: ignore[arg-type]
         return Deferred.fromCoroutine(self.workspaces.create(request))
 
+    def reopen(self) -> "Deferred[None]":
+        """Open what the register lists, as a start does."""
+        reopening = Reopening(self.register, self.workspaces, lambda path: succeed(path in self.stores), self.clock)
+        return Deferred.fromCoroutine(reopening.reopen())
+
     def hold_opens(self) -> None:
         """From now on no data directory opens, until `release_opens`."""
         self._opens = OneShot()
@@ -229,6 +240,7 @@ class Harness:
     def _edges(self) -> Edges:
         return Edges(
             open_store=self._open_store,
+            register=self.register,
             config_files=self.config_files,
             project_files=NoProjectFiles(),
             skill_files=self.skill_files,

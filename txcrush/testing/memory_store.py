@@ -140,6 +140,22 @@ class MemoryStore:
     def unfinished_runs(self) -> "Deferred[list[RunRecord]]":
         return self._do(lambda: sorted(_unfinished(self._tables), key=lambda record: record.position))
 
+    def runs(
+        self, session_id: SessionId | None, before: RunId, limit: int, *, is_ended: bool | None = None
+    ) -> "Deferred[list[RunRecord]]":
+        def read() -> list[RunRecord]:
+            last = self._tables.runs[before].position if before in self._tables.runs else None
+            found = sorted(self._tables.runs.values(), key=lambda one: -one.position)
+            return [
+                one
+                for one in found
+                if (last is None or one.position < last)
+                and session_id in (None, one.prompt.session_id)
+                and is_ended in (None, one.end is not None)
+            ][:limit]
+
+        return self._do(read)
+
     def sessions(self) -> "Deferred[list[Session]]":
         return self._do(lambda: list(self._tables.sessions.values()))
 

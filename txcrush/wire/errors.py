@@ -13,6 +13,7 @@ STATUS = {
     "run_not_found": 404,
     "session_busy": 409,
     "run_id_reused": 409,
+    "run_folded": 409,
     "workspace_closing": 409,
     "client_not_attached": 409,
     "client_retired": 409,

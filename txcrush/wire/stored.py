@@ -132,6 +132,7 @@ _attachments_decoder = msgspec.json.Decoder(tuple[Attachment, ...])
 _budget_decoder = msgspec.json.Decoder(Budget)
 _subject_decoder = msgspec.json.Decoder(dict[str, object])
 _owner_decoder = msgspec.json.Decoder(LockOwner)
+_strings_decoder = msgspec.json.Decoder(tuple[str, ...])
 
 
 def encode_parts(parts: Iterable[Part]) -> str:
@@ -196,6 +197,15 @@ def encode_subject(subject: dict[str, object]) -> str:
 
 def decode_subject(text: str) -> dict[str, object]:
     return _decode("desk entry", _subject_decoder, text)
+
+
+def encode_strings(values: tuple[str, ...]) -> str:
+    """A list of texts."""
+    return _encoder.encode(values).decode()
+
+
+def decode_strings(text: str) -> tuple[str, ...]:
+    return _decode("list", _strings_decoder, text)
 
 
 def encode_lock_owner(owner: LockOwner) -> bytes:

@@ -22,7 +22,6 @@ from txcrush.model.messages import (
     ToolCall,
     ToolResult,
 )
-from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session, Todo
 from txcrush.wire.json import encode
 from txcrush.wire.large_json import encode_in_steps
@@ -183,21 +182,6 @@ class AgentInfo(Struct):
     model_cfg: SelectedModel
 
 
-class RunBody(Struct, omit_defaults=True, kw_only=True):
-    """A run of ours; `state` is accepted, queued, active, cancelling, folded or ended."""
-
-    run_id: str
-    session_id: str
-    state: str
-    accepted_at: int
-    outcome: str = ""
-    message_id: str = ""
-    text: str = ""
-    error: str = ""
-    reason: str = ""
-    ended_at: int = 0
-
-
 class PolicyBody(Struct):
     """A session's policy of ours, as it holds now."""
 
@@ -327,15 +311,6 @@ def history_rows(versions: Iterable[FileVersion]) -> list[dict[str, object]]:
         }
         for version in versions
     ]
-
-
-def run_body(record: RunRecord, state: str) -> RunBody:
-    end = record.end
-    body = RunBody(run_id=record.id, session_id=record.prompt.session_id, state=state, accepted_at=record.accepted_at)
-    if end is not None:
-        body.outcome, body.message_id, body.text = end.outcome, end.message_id, end.text
-        body.error, body.reason, body.ended_at = end.error, end.reason, end.ended_at
-    return body
 
 
 def encode_event(event: Event) -> bytes:

@@ -45,7 +45,7 @@ class Storing(SynchronousTestCase):
             result = self.stored(ToolOutput(content="a cat", data=bad, mime_type="image/png"))
             self.assertEqual(result, ToolResult("c", "camera", BAD_MEDIA, is_error=True))
 
-    def test_p14_text_that_is_no_unicode_is_stored_with_replacement_characters(self) -> None:
+    def test_promise_14_text_that_is_no_unicode_is_stored_with_replacement_characters(self) -> None:
         result = self.stored(ToolOutput(content="a\udcffb", metadata='{"x":"\ud800"}'))
         self.assertEqual((result.content, result.metadata), ("a\ufffdb", '{"x":"\ufffd"}'))
 

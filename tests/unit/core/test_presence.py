@@ -32,6 +32,34 @@ class Holding(ClaimsCase):
         self.clock.advance(1)
         self.assertEqual((self.emptied, self.claims.is_empty), (1, True))
 
+    def test_what_is_kept_for_nobody_is_kept_for_the_grace_of_a_newcomer(self) -> None:
+        self.claims.keep()
+        self.assertFalse(self.claims.is_empty)
+        self.claims.hold(ME)
+        self.claims.release(ME)
+        self.assertEqual((self.claims.clients(), self.claims.is_empty), ({}, False))
+        emptied = self.emptied
+        self.clock.advance(30)
+        self.assertEqual((self.emptied, self.claims.is_empty), (emptied + 1, True))
+
+    def test_a_client_that_has_come_meanwhile_stays(self) -> None:
+        self.claims.keep()
+        self.claims.attach(ME)
+        self.clock.advance(30)
+        self.assertEqual((self.emptied, self.claims.is_empty), (0, False))
+
+    def test_nothing_is_kept_after_the_end(self) -> None:
+        self.claims.keep()
+        self.claims.stop()
+        self.assertEqual((self.clock.getDelayedCalls(), self.claims.is_empty), ([], True))
+
+    def test_a_claim_says_since_when(self) -> None:
+        self.clock.advance(7)
+        self.claims.hold(ME)
+        self.clock.advance(7)
+        self.claims.attach(ME)
+        self.assertEqual(self.claims.clients()[ME].since, self.clock.seconds() - 7)
+
     def test_holding_again_begins_the_grace_anew(self) -> None:
         self.claims.hold(ME)
         self.clock.advance(29)

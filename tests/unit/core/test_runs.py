@@ -1,5 +1,7 @@
 """Runs from acceptance to their one end, over the real services and a store in memory."""
 
+from uuid import uuid4
+
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -9,6 +11,7 @@ from txcrush.model.errors import (
     PromptEmpty,
     ProviderError,
     RunCancelled,
+    RunFolded,
     RunIdReused,
     SessionBusy,
     SessionIdMissing,
@@ -22,6 +25,7 @@ from txcrush.model.providers import UserTurn
 from txcrush.model.runs import Attachment, Outcome, Prompt, WhenBusy
 from txcrush.testing.conversation import Conversation, now
 from txcrush.testing.harness import Harness
+from txcrush.testing.scale import scaled
 from txcrush.testing.scripted_provider import Call, Fail, Hang, Wait
 from txcrush.testing.scripted_tool import ScriptedTool
 
@@ -356,6 +360,17 @@ class Cancelling(RunsCase):
         self.provider.add("a")
         self.ends_as(self.talk.prompt("hi"), Outcome.COMPLETED)
 
+    def test_promise_09_idle_cancels_never_poison_the_next_prompt(self) -> None:
+        for _ in range(scaled(4, 20)):
+            talk = Conversation(self.harness, f"/project/{uuid4()}")
+            for number in range(50):
+                self.provider.add("ok")
+                for _ in range(number % 3 + 1):
+                    talk.cancel()
+                run = talk.prompt("hi", f"r{number}" if number % 2 else "")
+                self.assertEqual(now(run.when_ended()).outcome, Outcome.COMPLETED)
+                talk.cancel()
+
     def test_r_cancel_03_cancelling_an_accepted_prompt_twice_cancels_it_once(self) -> None:
         self.talk.store.hold()
         run = self.talk.prompt("hi", "r1")
@@ -560,6 +575,66 @@ class Cancelling(RunsCase):
         self.talk.store.release()
         self.ends_as(run, Outcome.CANCELLED)
         self.assertEqual((self.talk.lines(), self.provider.requests), (PAIR, []))
+
+
+class CancellingOne(RunsCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.provider.add("first ", Hang())
+        self.first, self.second, self.third = (self.talk.prompt(name, name) for name in ("one", "two", "three"))
+
+    def test_the_active_run_ends_and_the_queue_goes_on_in_order(self) -> None:
+        self.provider.add("second")
+        self.provider.add("third")
+        self.runs.cancel_run(self.first)
+        self.ends_as(self.first, Outcome.CANCELLED)
+        self.ends_as(self.second, Outcome.COMPLETED)
+        self.ends_as(self.third, Outcome.COMPLETED)
+
+    def test_a_queued_run_goes_without_a_trace_among_the_messages(self) -> None:
+        self.provider.add("third")
+        self.runs.cancel_run(self.second)
+        self.ends_as(self.second, Outcome.CANCELLED)
+        self.assertEqual((self.first.state, self.third.state), (RunState.ACTIVE, RunState.QUEUED))
+        self.runs.cancel_run(self.first)
+        self.ends_as(self.third, Outcome.COMPLETED)
+        self.assertNotIn("user: two", self.talk.lines())
+
+    def test_an_accepted_one_is_cancelled_on_entry_and_those_beside_it_are_not(self) -> None:
+        self.talk.store.hold()
+        fourth, fifth = self.talk.prompt("four", "r4"), self.talk.prompt("five", "r5")
+        self.runs.cancel_run(fourth)
+        self.talk.store.release()
+        self.ends_as(fourth, Outcome.CANCELLED)
+        self.assertEqual(fifth.state, RunState.QUEUED)
+
+    def test_an_accepted_one_is_cancelled_also_while_the_server_stops(self) -> None:
+        self.talk.store.hold()
+        fourth = self.talk.prompt("four", "r4")
+        self.runs.cancel_run(fourth)
+        stopped = self.talk.stop()
+        self.talk.store.release()
+        now(stopped)
+        end = fourth.end
+        assert end is not None
+        self.assertEqual(end.outcome, Outcome.CANCELLED)
+
+    def test_one_that_is_cancelled_or_has_ended_stays_as_it_is(self) -> None:
+        self.runs.cancel_run(self.second)
+        end = self.second.end
+        self.runs.cancel_run(self.second)
+        self.assertIs(self.second.end, end)
+        self.assertEqual([one["run_id"] for one in self.talk.completions()], ["two"])
+
+    def test_a_folded_prompt_cannot_be_taken_out_of_its_turn(self) -> None:
+        talk = Conversation(self.harness, "/other")
+        self.provider.add(Call("c1", "look"))
+        talk.prompt("one", "r1")
+        folded = talk.prompt("more", "r2", WhenBusy.STEER)
+        self.provider.add(Hang())
+        self.tool.answer("c1", "seen")
+        self.assertEqual(folded.state, RunState.FOLDED)
+        self.assertRaises(RunFolded, talk.workspace.runs.cancel_run, folded)
 
 
 class Queueing(RunsCase):

@@ -1,17 +1,19 @@
 """Who is calling."""
 
+import os
 import socket
 from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
-from txcrush.http.callers import Callers
+from txcrush.http.callers import Callers, Peer
 from txcrush.http.routing import Call
 from txcrush.model.desk import Answerer, Settler
 from txcrush.model.errors import BadRequest
-from txcrush.model.ids import ClientId
+from txcrush.model.ids import ClientId, WorkspaceId
 
 ALICE = ClientId("aaaaaaaa-1111-4111-8111-111111111111")
 SOCKET = UNIXAddress("/run/crush.sock")
@@ -33,6 +35,7 @@ class CallerTests(SynchronousTestCase):
             args={b"client_id": [client.encode()]} if client else {},
             getHost=lambda: address,
             channel=SimpleNamespace(transport=transport),
+            requestHeaders=Headers({"User-Agent": ["a client"]}),
         )
         return Call(request, {"workspace_id": workspace}, None)  # type: ignore[arg-type]
 
@@ -59,3 +62,13 @@ class CallerTests(SynchronousTestCase):
     def test_a_process_with_streams_of_two_clients_is_nobody(self) -> None:
         with self.callers.streaming(self.call(), ALICE), self.callers.streaming(self.call(), BOB):
             self.assertEqual(self.who().client_id, "")
+
+    def test_the_other_end_of_a_stream_is_known_while_it_lasts(self) -> None:
+        workspace = WorkspaceId("w")
+        with self.callers.streaming(self.call(), ALICE):
+            self.assertEqual(self.callers.peer(workspace, ALICE), Peer("a client", "unix", os.getpid()))
+            with self.callers.streaming(self.call(address=IPv4Address("TCP", "127.0.0.1", 80)), ALICE):
+                self.assertEqual(self.callers.peer(workspace, ALICE), Peer("a client", "tcp", 0))
+            self.assertIsNone(self.callers.peer(workspace, BOB))
+            self.assertIsNone(self.callers.peer(WorkspaceId("another"), ALICE))
+        self.assertIsNone(self.callers.peer(workspace, ALICE))

@@ -26,10 +26,10 @@ class Encoding(SynchronousTestCase):
     def test_other_unicode_goes_as_it_is(self) -> None:
         self.assertEqual(encode("é😀"), '"é😀"'.encode())
 
-    def test_p14_lone_surrogates_become_replacement_characters(self) -> None:
+    def test_promise_14_lone_surrogates_become_replacement_characters(self) -> None:
         self.assertEqual(json.loads(encode({"a\udcff": ["\ud800x", "\ud83d\ude00"]})), {"a�": ["�x", "😀"]})
 
-    def test_p14_also_inside_structs_whose_names_and_bytes_stay(self) -> None:
+    def test_promise_14_also_inside_structs_whose_names_and_bytes_stay(self) -> None:
         self.assertEqual(json.loads(encode([Text("\udc80"), Binary("\udc80", "m", b"\xff")])), [
             {"text": "�"},
             {"path": "�", "mime_type": "m", "data": "/w=="},
@@ -158,7 +158,7 @@ class Objects(SynchronousTestCase):
     def test_an_object_is_parsed(self) -> None:
         self.assertEqual(parse_object(' {"a": [1, "é"]} '), {"a": [1, "é"]})
 
-    def test_p14_lone_surrogates_become_replacement_characters(self) -> None:
+    def test_promise_14_lone_surrogates_become_replacement_characters(self) -> None:
         self.assertEqual(parse_object('{"a":"\\ud800","\\udfff":"\\ud83d\\ude00"}'), {"a": "�", "�": "😀"})
 
     def test_what_is_no_object_says_why(self) -> None:

@@ -22,7 +22,6 @@ from txcrush.model.messages import (
     ToolCall,
     ToolResult,
 )
-from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord
 from txcrush.model.sessions import FileVersion, Session, Todo, TodoStatus
 from txcrush.wire.json import encode
 from txcrush.wire.v1 import (
@@ -32,7 +31,6 @@ from txcrush.wire.v1 import (
     history_rows,
     message_body,
     part_body,
-    run_body,
     session_body,
 )
 
@@ -179,7 +177,7 @@ class Events(SynchronousTestCase):
         changed = self.sent(EventKind.CONFIG_CHANGED, Change.UPDATED, ConfigChanged(WorkspaceId("w")))
         self.assertEqual(changed["payload"]["payload"], {"workspace_id": "w"})
 
-    def test_p14_text_that_is_no_unicode_still_makes_an_event(self) -> None:
+    def test_promise_14_text_that_is_no_unicode_still_makes_an_event(self) -> None:
         broken = replace(MESSAGE, parts=(ToolResult("c", "bash", "a\udcffb"),))
         sent = self.sent(EventKind.MESSAGE, Change.UPDATED, broken)
         self.assertEqual(sent["payload"]["payload"]["parts"][0]["data"]["content"], "a�b")
@@ -192,17 +190,6 @@ class Others(SynchronousTestCase):
         (row,) = history_rows([version])
         wanted = ["ID", "SessionID", "Path", "Content", "Version", "CreatedAt", "UpdatedAt"]
         self.assertEqual(list(row), wanted)
-
-    def test_a_run_shows_its_end_where_it_has_one(self) -> None:
-        prompt = Prompt(session_id=SessionId("s"), text="hi")
-        record = RunRecord(id=RunId("r"), minted=False, prompt=prompt, position=1, accepted_at=5)
-        wanted = {"run_id": "r", "session_id": "s", "state": "queued", "accepted_at": 5}
-        self.assertEqual(on_the_wire(run_body(record, "queued")), wanted)
-        ended = replace(record, end=RunEnd(outcome=Outcome.CANCELLED, reason="User canceled request", ended_at=9))
-        shown = on_the_wire(run_body(ended, "ended"))
-        self.assertEqual(
-            (shown["outcome"], shown["reason"], shown["ended_at"]), ("cancelled", "User canceled request", 9)
-        )
 
     def test_an_agent_that_is_not_ready_has_an_empty_model(self) -> None:
         shown = on_the_wire(NOT_READY)

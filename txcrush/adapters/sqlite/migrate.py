@@ -16,9 +16,9 @@ _PLAUSIBLE = 1_000_000
 """A schema number beyond this is no newer program's but a damaged header's."""
 
 
-def scripts() -> tuple[str, ...]:
-    """The SQL of every migration, in order."""
-    folder = resources.files(__package__).joinpath("schema")
+def scripts(schema: str = "schema") -> tuple[str, ...]:
+    """The SQL of every migration of a schema, in order."""
+    folder = resources.files(__package__).joinpath(schema)
     found = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
     return tuple(entry.read_text(encoding="utf-8") for entry in found)
 

@@ -29,6 +29,13 @@ _READ_MARKS = "SELECT path, read_at, size, mtime_ns FROM read_files WHERE sessio
 _EVENTS = f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
 _RUNS = f"SELECT {rows.RUN_COLUMNS}, {rows.END_COLUMNS} FROM runs LEFT JOIN run_ends ON run_id = id"
 
+_RUNS_PAGE = (
+    f"{_RUNS} WHERE (:session_id IS NULL OR session_id = :session_id) "
+    "AND (:is_ended IS NULL OR (run_id IS NOT NULL) = :is_ended) "
+    "AND position < coalesce((SELECT position FROM runs WHERE id = :before), 9223372036854775807) "
+    "ORDER BY position DESC LIMIT :limit"
+)
+
 _DESK = f"SELECT {rows.DESK_COLUMNS} FROM desk"
 _DESK_PAGE = (
     f"{_DESK} WHERE (:session_id IS NULL OR session_id = :session_id) "
@@ -77,6 +84,13 @@ def run(connection: Connection, run_id: RunId) -> RunRecord | None:
 
 def unfinished_runs(connection: Connection) -> list[RunRecord]:
     return _readable(rows.run_of, connection.execute(f"{_RUNS} WHERE run_id IS NULL ORDER BY position"))
+
+
+def runs(
+    connection: Connection, session_id: SessionId | None, before: RunId, limit: int, is_ended: bool | None
+) -> list[RunRecord]:
+    wanted = {"session_id": session_id, "before": before, "limit": limit, "is_ended": is_ended}
+    return [rows.run_of(row) for row in connection.execute(_RUNS_PAGE, wanted)]
 
 
 def sessions(connection: Connection) -> list[Session]:

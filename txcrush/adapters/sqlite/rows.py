@@ -8,7 +8,7 @@ from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import ClientId, MessageId, RunId, SessionId
 from txcrush.model.messages import Message, Role
-from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, WhenBusy
+from txcrush.model.runs import Outcome, Prompt, RunEnd, RunRecord, RunUsage, WhenBusy
 from txcrush.model.sessions import FileVersion, Session
 from txcrush.model.storage import ReadMark
 from txcrush.wire import stored
@@ -29,7 +29,7 @@ RUN_COLUMNS = (
     "id, minted, session_id, client_run_id, prompt, attachments, when_busy, position, accepted_at, user_message_id, "
     "began_at, budget"
 )
-END_COLUMNS = "run_id, outcome, message_id, text, error, reason, source, ended_at"
+END_COLUMNS = "run_id, outcome, message_id, text, error, reason, source, ended_at, cost, tokens, steps"
 DESK_COLUMNS = "id, kind, session_id, tool_call_id, subject, asked_at, outcome, settled_by, client_id, via, settled_at"
 POLICY_COLUMNS = "session_id, unanswered, skip"
 
@@ -175,7 +175,9 @@ def run_of(row: Row) -> RunRecord:
 
 
 def end_row(run_id: RunId, end: RunEnd) -> Row:
-    return (run_id, end.outcome, end.message_id, end.text, end.error, end.reason, end.source, end.ended_at)
+    used = end.usage
+    said = (run_id, end.outcome, end.message_id, end.text, end.error, end.reason, end.source, end.ended_at)
+    return (*said, used.cost, used.tokens, used.steps)
 
 
 def _end_of(row: Row) -> RunEnd:
@@ -187,6 +189,7 @@ def _end_of(row: Row) -> RunEnd:
         reason=row[5],
         source=row[6],
         ended_at=row[7],
+        usage=RunUsage(*row[8:11]),
     )
 
 

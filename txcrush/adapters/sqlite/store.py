@@ -117,6 +117,11 @@ class SqliteStore:
     def unfinished_runs(self) -> "Deferred[list[RunRecord]]":
         return self._read(queries.unfinished_runs)
 
+    def runs(
+        self, session_id: SessionId | None, before: RunId, limit: int, *, is_ended: bool | None = None
+    ) -> "Deferred[list[RunRecord]]":
+        return self._read(partial(queries.runs, session_id=session_id, before=before, limit=limit, is_ended=is_ended))
+
     def sessions(self) -> "Deferred[list[Session]]":
         return self._read(queries.sessions)
 

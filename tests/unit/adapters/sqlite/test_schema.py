@@ -52,5 +52,5 @@ class SchemaTests(SynchronousTestCase):
             "accepted_at) VALUES (?, ?, ?, 0, 's', '', 'p', '', 1)",
             runs,
         )
-        self.connection.execute("INSERT INTO run_ends VALUES ('ended', 'completed', '', '', '', '', '', 1)")
+        self.connection.execute("INSERT INTO run_ends VALUES ('ended', 'completed', '', '', '', '', '', 1, 0, 0, 0)")
         self.assertEqual([row[0] for row in self.connection.execute("SELECT id FROM queue")], ["first", "second"])
