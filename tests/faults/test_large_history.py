@@ -28,7 +28,8 @@ SELECT printf('m%07d', i), printf('s%06d', i % :sessions),
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < :messages / 20)
 INSERT INTO runs (id, minted, session_id, client_run_id, prompt, when_busy, position, accepted_at, began_at)
 SELECT 'r' || i, 0, 's000000', 'r' || i, 'do it', '', i + 1, 1800000000, 1800000000 FROM n;
-INSERT INTO run_ends SELECT id, 'completed', '', 'done', '', '', '', 1800000000 FROM runs;
+INSERT INTO run_ends (run_id, outcome, message_id, text, error, reason, source, ended_at)
+SELECT id, 'completed', '', 'done', '', '', '', 1800000000 FROM runs;
 COMMIT;
 """
 
