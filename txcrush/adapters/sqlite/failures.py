@@ -23,7 +23,11 @@ _KINDS: dict[int, type[StorageFailed]] = {
     sqlite3.SQLITE_NOTADB: StorageDamaged,
     sqlite3.SQLITE_CONSTRAINT: ChangeRefused,
 }
+READING_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What reading a damaged file may raise."""
+
 _OF_THE_DISK = frozenset(_TEXTS) - {sqlite3.SQLITE_CONSTRAINT}
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF  # the low byte of an extended result code is the primary one
 
 
@@ -31,7 +35,7 @@ def storage_failure(error: Exception) -> StorageFailed:
     """The error for the asker, a new object each time; the cause hangs on it."""
     if isinstance(error, StorageFailed):
         return error
-    code = primary_code(error)
+    code = sqlite3.SQLITE_CORRUPT if isinstance(error, UnicodeDecodeError) else primary_code(error)
     text = _TEXTS.get(code)
     failure = _KINDS.get(code, StorageFailed)(f"{text}: {error}" if text else f"the database failed: {error}")
     failure.__cause__ = error
@@ -44,8 +48,9 @@ def is_busy(error: BaseException) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """The file holds something that is no database, or no longer a sound one."""
-    return isinstance(error, StorageDamaged) or primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    """The file holds something that is no database, or no longer a sound one. Where the damage is in the schema, not
+    even SQLite's message about it can be decoded."""
+    return isinstance(error, (StorageDamaged, UnicodeDecodeError)) or primary_code(error) in _DAMAGED
 
 
 def is_of_the_disk(failure: StorageFailed) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace as changed
 from twisted.logger import Logger
 
 from txcrush.adapters.sqlite import migrate, queries, replacement, soundness
-from txcrush.adapters.sqlite.failures import is_damage, primary_code, storage_failure
+from txcrush.adapters.sqlite.failures import READING_ERRORS, is_damage, primary_code, storage_failure
 from txcrush.adapters.sqlite.lock import DirectoryLock, prepare_directory
 from txcrush.adapters.sqlite.wal import KEEP_BYTES
 from txcrush.model.errors import StorageDamaged
@@ -91,7 +91,7 @@ def open_files(data_dir: str, settings: OpenSettings, now: Callable[[], float], 
             undo.callback(lock.release)
         try:
             files = _open_sound(os.path.join(data_dir, DATABASE_FILE), settings, lock, now, new_id, undo)
-        except (sqlite3.Error, OSError) as error:
+        except (*READING_ERRORS, OSError) as error:
             raise storage_failure(error) from error
         undo.pop_all()
         return files
@@ -112,7 +112,7 @@ def _open_sound(
         found = soundness.damage(path)
         if not found:
             return _open_alone(path, settings, lock, new_id, undo)
-    except (sqlite3.Error, StorageDamaged) as error:
+    except (*READING_ERRORS, StorageDamaged) as error:
         if not is_damage(error) or lock is None:
             raise
         found = str(error)

@@ -12,7 +12,7 @@ from contextlib import closing
 from twisted.logger import Logger
 
 from txcrush.adapters.sqlite import migrate, soundness
-from txcrush.adapters.sqlite.failures import primary_code
+from txcrush.adapters.sqlite.failures import READING_ERRORS, primary_code
 from txcrush.adapters.sqlite.salvage import salvage
 
 log = Logger()
@@ -58,7 +58,7 @@ def _salvaged(path: str, fresh: sqlite3.Connection, seconds: Callable[[], float]
     """Where even opening it is not possible, nothing is salvaged."""
     try:
         return salvage(path, fresh, seconds)
-    except sqlite3.DatabaseError as error:
+    except READING_ERRORS as error:
         if primary_code(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise
         log.error("nothing of {path} could be salvaged: {error}", path=path, error=error)

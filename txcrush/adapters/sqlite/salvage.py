@@ -11,6 +11,7 @@ from contextlib import closing
 
 from twisted.logger import Logger
 
+from txcrush.adapters.sqlite.failures import READING_ERRORS
 from txcrush.adapters.sqlite.migrate import uri
 
 log = Logger()
@@ -92,7 +93,7 @@ def _until_damage(
                 return True
             seen.add(row[0])
             yield row
-    except sqlite3.Error as error:
+    except READING_ERRORS as error:
         log.info("reading on was not possible: {error}", error=error)
         return False
     return True
@@ -102,7 +103,7 @@ def _common_columns(damaged: sqlite3.Connection, fresh: sqlite3.Connection, tabl
     """The columns that both have, in order; none where the damaged one cannot even tell."""
     try:
         known = {row[1] for row in damaged.execute(f"PRAGMA table_info({table})")}
-    except sqlite3.Error as error:
+    except READING_ERRORS as error:
         log.info("the table {table} is lost: {error}", table=table, error=error)
         return []
     return [row[1] for row in fresh.execute(f"PRAGMA table_info({table})") if row[1] in known]

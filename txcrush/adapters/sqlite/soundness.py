@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from twisted.logger import Logger
 
-from txcrush.adapters.sqlite.failures import is_damage, primary_code
+from txcrush.adapters.sqlite.failures import READING_ERRORS, is_damage, primary_code
 from txcrush.adapters.sqlite.migrate import uri
 
 log = Logger()
@@ -58,7 +58,7 @@ def damage(path: str) -> str:
         limit.start()
         try:
             (found,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
-        except sqlite3.Error as error:
+        except READING_ERRORS as error:
             found = _found_of(error)
         finally:
             limit.cancel()
@@ -74,7 +74,7 @@ def _has_known_format(path: str) -> bool:
     return header[:16] != _HEADER or {*header[18:20]} <= {1, 2}
 
 
-def _found_of(error: sqlite3.Error) -> str:
+def _found_of(error: Exception) -> str:
     """What stopped the check, where that is damage; `ok` where it was not the file's fault."""
     if is_damage(error):
         return str(error)
