@@ -155,6 +155,7 @@ def _open_database(
     writer.execute("PRAGMA secure_delete = ON")
     writer.execute(f"PRAGMA journal_size_limit = {KEEP_BYTES}")
     migrate.migrate(writer, path, settings.schema)
+    migrate.check_schema(writer, settings.schema)
     migrate.note(writer, len(settings.schema))
     writer.execute(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",

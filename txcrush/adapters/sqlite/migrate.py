@@ -6,6 +6,8 @@ Each runs in one transaction together with its `user_version`: interrupted anywh
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from functools import lru_cache
 from importlib import resources
 
 from txcrush.adapters.sqlite.failures import primary_code
@@ -76,6 +78,37 @@ def _refuse_unknown(connection: sqlite3.Connection, path: str, known: int) -> No
         raise StorageFailed(
             f"{path} was written by a newer txcrush (schema {version}, this program knows {known}): upgrade txcrush"
         )
+
+
+def check_schema(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    """Raise `StorageDamaged` where something of the schema is missing, as it is after damage to a name in it: SQLite's
+    own check reads no names. What somebody has added is none of our business."""
+    try:
+        missing = _expected(tuple(migrations)) - _names(connection)
+    except sqlite3.OperationalError as error:
+        if primary_code(error) >= 0:
+            raise
+        raise StorageDamaged(f"the database file is damaged: {error}") from error  # a name that is no text
+    if missing:
+        raise StorageDamaged(f"the database file is damaged: its schema has no {sorted(missing)[0]}")
+
+
+@lru_cache(maxsize=4)
+def _expected(migrations: tuple[str, ...]) -> frozenset[str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for script in migrations:
+            connection.executescript(script)
+        return _names(connection)
+
+
+def _names(connection: sqlite3.Connection) -> frozenset[str]:
+    """Tables with their columns, and whatever else has a name."""
+    objects = connection.execute("SELECT type, name FROM sqlite_master").fetchall()
+    columns = connection.execute(
+        "SELECT master.name, info.name FROM sqlite_master AS master, pragma_table_info(master.name) AS info "
+        "WHERE master.type = 'table'"
+    ).fetchall()
+    return frozenset(" ".join(one) for one in objects) | frozenset(".".join(one) for one in columns)
 
 
 def note(connection: sqlite3.Connection, version: int) -> None:

@@ -61,14 +61,14 @@ def salvage(path: str, fresh: sqlite3.Connection, seconds: Callable[[], float]) 
 
 def _copy(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str) -> int:
     """How many rows of the table the fresh database took."""
-    columns = _common_columns(damaged, fresh, table)
-    if not columns:
+    wanted, read = _columns(damaged, fresh, table)
+    if not wanted:
         return 0
-    names = ", ".join(columns)
-    marks = ", ".join("?" for _ in columns)
-    insert = f"INSERT OR IGNORE INTO {table} (rowid, {names}) VALUES (?, {marks})"  # rowids are the order of messages
+    marks = ", ".join("?" for _ in wanted)
+    names = ", ".join(wanted)
+    insert = f"INSERT OR IGNORE INTO {table} (rowid, {names}) VALUES (?, {marks})"  # the order of messages is theirs
     count = 0
-    for row in _rows(damaged, table, names):
+    for row in _rows(damaged, table, read):
         count += fresh.execute(insert, row).rowcount > 0
     return count
 
@@ -99,11 +99,16 @@ def _until_damage(
     return True
 
 
-def _common_columns(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str) -> list[str]:
-    """The columns that both have, in order; none where the damaged one cannot even tell."""
+def _columns(damaged: sqlite3.Connection, fresh: sqlite3.Connection, table: str) -> tuple[list[str], str]:
+    """The columns to write, and what to read for them: all by their place where both tables have as many, for a name
+    may be what is damaged. None where the damaged one cannot even tell."""
+    known = [row[1] for row in fresh.execute(f"PRAGMA table_info({table})")]
     try:
-        known = {row[1] for row in damaged.execute(f"PRAGMA table_info({table})")}
+        found = [row[1] for row in damaged.execute(f"PRAGMA table_info({table})")]
     except READING_ERRORS as error:
         log.info("the table {table} is lost: {error}", table=table, error=error)
-        return []
-    return [row[1] for row in fresh.execute(f"PRAGMA table_info({table})") if row[1] in known]
+        return [], ""
+    if len(found) == len(known):
+        return known, "*"
+    both = [name for name in known if name in found]
+    return both, ", ".join(both)
