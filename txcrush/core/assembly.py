@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
+from txcrush import failpoints
 from txcrush.core.agents import Agents
 from txcrush.core.desk_book import DeskBook
 from txcrush.core.edges import Edges
@@ -89,6 +90,7 @@ class Assembly:
         sessions = Sessions(self._events, edges.clock, edges.new_id, await self._store.sessions())
         await self._book.interrupt()
         waiting = await Recovery(self._store, self._events, sessions, edges.clock, edges.new_id).recover()
+        failpoints.RECOVERY_DONE()
         await self._skills.refresh()
         policies = await self._policies(sessions)
         bare = self._equipment(sessions)

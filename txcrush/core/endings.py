@@ -13,13 +13,14 @@ from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core import run_events
 from txcrush.core.arrears import Arrears, Debt
+from txcrush.core.closing import Closing
 from txcrush.core.events import EventLog
 from txcrush.core.observers import within
 from txcrush.core.run import Cancellation, Run
 from txcrush.core.sessions import Sessions
-from txcrush.core.turn import Closing
 from txcrush.model.errors import CrushError, StorageFailed
 from txcrush.model.events import Event
 from txcrush.model.runs import Outcome, RunEnd
@@ -129,6 +130,7 @@ class Endings:
         """End runs that never had a turn."""
         end = self._now(end)
         events = [run_events.completion(run, end, on_entry=True) for run in runs]
+        failpoints.DROP_JUDGED()
         return await self._written(runs, end, Closing(), events, lambda _: events)
 
     async def _written(
@@ -153,6 +155,7 @@ class Endings:
                 self.arrears.owe(Debt(tuple(ends(unwritten)), shown, closing.changes, closing.events))
             return failure
 
+        failpoints.END_JUDGED()
         rows, events = [*closing.changes, *ends(end)], [*closing.events, *told]
         writing: Deferred[None] = maybeDeferred(self._events.commit, rows, events, before_publish)
         try:
@@ -162,6 +165,7 @@ class Endings:
             return _unwritten(end, error)
         except Exception as error:  # nobody else holds what is awaited here, so it is never a cancel
             return _unwritten(end, error)
+        failpoints.END_TOLD()
         return end
 
     def _now(self, end: RunEnd) -> RunEnd:

@@ -13,13 +13,14 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core import queue
 from txcrush.core._runmachine import RunState
+from txcrush.core.closing import Closing
 from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
 from txcrush.core.observers import OneShot
 from txcrush.core.queue import Decision, HandOff, Holder, Reservation, Slot
 from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
-from txcrush.core.turn import Closing
 from txcrush.model.errors import (
     CrushError,
     PromptEmpty,
@@ -104,6 +105,7 @@ class Runs:
         )
         run = Run(record)
         self._live[run.id] = run
+        failpoints.RUN_ACCEPTED()
         self._spawn(self._dispatch(run, slot, Reservation(slot)))
         return run
 
@@ -118,6 +120,7 @@ class Runs:
             first = queue.resume(slot)
             if first is not None:
                 first.activate()
+                failpoints.RECOVERY_RESUMED()
                 self._spawn(self._work(slot, first))
 
     def hold(self, session_id: SessionId, holder: Holder) -> None:
@@ -182,9 +185,11 @@ class Runs:
     async def stop(self) -> None:
         """End the active runs, leave what is queued to the next start, and wait for the last writes."""
         self._closing = True
+        failpoints.STOP_BEGUN()
         for slot in list(self._slots.values()):
             for run in queue.clear(slot):
                 self._leave(run)
+            failpoints.STOP_LEFT()
             if slot.active is not None:
                 slot.active.cancel(BY_STOP)
         while self._tasks:
@@ -247,6 +252,7 @@ class Runs:
             self._join_past(run, known)
             return
         await listed
+        failpoints.RUN_KEPT()
         run.kept()
         await self._place(run, slot, reservation)
 
@@ -267,9 +273,11 @@ class Runs:
         match queue.decide(slot, run, reservation, is_cancelled=is_cancelled):
             case Decision.RUN:
                 run.activate()
+                failpoints.RUN_ACTIVE()
                 await self._work(slot, run)
             case Decision.QUEUE:
                 run.enqueue()
+                failpoints.RUN_QUEUED()
             case Decision.INTERRUPT:
                 run.enqueue()
                 if slot.active is not None:
@@ -295,6 +303,7 @@ class Runs:
         handed: list[HandOff[Run]] = []
 
         def hand_off() -> None:
+            failpoints.END_WRITTEN()
             if not handed:
                 handed.append(self._hand_off(slot, run))
 
@@ -321,6 +330,7 @@ class Runs:
         handed = queue.hand_off(slot, ended)
         if handed.next is not None:
             handed.next.activate()
+            failpoints.RUN_HANDED()
         return handed
 
     def _drain(self, slot: Slot[Run]) -> list[Run]:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, FirstError
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core import media
 from txcrush.core.observers import apart
 from txcrush.model.errors import CrushError, Refused
@@ -109,7 +110,10 @@ class Toolbox:
             supports_images=place.supports_images,
             model_name=place.model_name,
         )
-        return await tool.run(use)
+        failpoints.TOOL_STARTING()
+        output = await tool.run(use)
+        failpoints.TOOL_DONE()
+        return output
 
     def is_parallel(self, call: ToolCall) -> bool:
         tool = self._tools.get(call.name)

@@ -10,7 +10,8 @@ from dataclasses import replace as changed
 
 from twisted.logger import Logger
 
-from txcrush.adapters.sqlite import migrate, queries, replacement, soundness
+from txcrush import failpoints
+from txcrush.adapters.sqlite import crush, migrate, queries, replacement, soundness
 from txcrush.adapters.sqlite.failures import READING_ERRORS, is_damage, primary_code, storage_failure
 from txcrush.adapters.sqlite.lock import DirectoryLock, prepare_directory
 from txcrush.adapters.sqlite.wal import KEEP_BYTES
@@ -73,6 +74,7 @@ class Files:
             for reader in self.readers:
                 reader.close()
             self.writer.execute(f"PRAGMA busy_timeout = {_CLOSE_WAIT_MS}")
+            failpoints.CLOSE_CHECKPOINT()
             self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             log.warn("the WAL of {path} stays for the next start: {error}", path=self.path, error=error)
@@ -107,6 +109,7 @@ def _open_sound(
 ) -> Files:
     """Open the database, or a new one in its place where it is damaged. Only who holds the lock may do that."""
     replacement.finish(path, now)
+    crush.copy_beside(path)
     try:
         migrate.refuse_unknown(path, len(settings.schema))
         found = soundness.damage(path)
@@ -149,8 +152,10 @@ def _open_database(
     path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack, *, wal: bool = True
 ) -> Files:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    failpoints.OPEN_CREATED()
     writer = _connect(path, settings, undo)
     journal_mode = _choose_journal(writer, wal=wal)
+    failpoints.OPEN_JOURNAL()
     writer.execute("PRAGMA synchronous = FULL")
     writer.execute("PRAGMA secure_delete = ON")
     writer.execute(f"PRAGMA journal_size_limit = {KEEP_BYTES}")
@@ -161,6 +166,7 @@ def _open_database(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
         (queries.GENERATION, new_id().replace("-", "")),
     )
+    failpoints.OPEN_READY()
     readers = tuple(_connect(path, settings, undo) for _ in range(READERS))
     for reader in readers:
         reader.execute("PRAGMA query_only = ON")

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.adapters.sqlite import queries
 from txcrush.adapters.sqlite.answers import answer, asker
 from txcrush.adapters.sqlite.backlog import Backlog
@@ -178,6 +179,7 @@ class SqliteStore:
         """Writer first: it passes the last reads on to the readers."""
         self._writer.stop_and_join()
         self._readers.stop_and_join()
+        failpoints.CLOSE_JOINED()
         self._files.close()
 
     def _settle_close(self, result: Failure | None) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.adapters.sqlite.answers import CallFromThread, answer
 from txcrush.adapters.sqlite.backlog import Backlog
 from txcrush.adapters.sqlite.condition import Condition
@@ -128,6 +129,7 @@ class Writer:
     def _trim(self) -> None:
         if not self._retention.is_due:
             return
+        failpoints.WRITER_TRIMMING()
         (result,) = commit_group(self._connection, [self._retention.trim])
         if isinstance(result, Exception):
             log.warn("the event log could not be trimmed: {error}", error=result)
@@ -146,8 +148,11 @@ def commit_group(connection: sqlite3.Connection, works: Sequence[Work]) -> list[
 
 def _transaction(connection: sqlite3.Connection, works: Sequence[Work]) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
+    failpoints.WRITER_GROUP()
     results = [work(connection) for work in works]
+    failpoints.WRITER_COMMIT()
     connection.execute("COMMIT")
+    failpoints.WRITER_COMMITTED()
     return results
 
 
