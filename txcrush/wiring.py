@@ -5,7 +5,6 @@ import os
 import platform
 import random
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,14 +16,12 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
-from zope.interface import implementer
 
 from txcrush import __version__
-from txcrush.adapters import logs
+from txcrush.adapters import logs, vitals
 from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
@@ -39,10 +36,13 @@ from txcrush.adapters.sqlite.files import DATABASE_FILE
 from txcrush.adapters.tools.palette import Edges as ToolEdges
 from txcrush.adapters.tools.palette import Palette
 from txcrush.adapters.tools.web_tools import WebTools
+from txcrush.adapters.wall_clock import WallClock
 from txcrush.adapters.web import WebClient
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
+from txcrush.core.observations import Observations
+from txcrush.core.observatory import Observatory, WatchedOpener
 from txcrush.core.observers import OneShot, within
 from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
@@ -55,6 +55,7 @@ from txcrush.http.extensions import ExtensionRoutes
 from txcrush.http.generations import Generations
 from txcrush.http.limits import limits_within
 from txcrush.http.listening import Listening, listen
+from txcrush.http.metrics import MetricsRoutes
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
 from txcrush.http.prompts import PromptRoutes
@@ -80,34 +81,19 @@ REOPEN_S = 1.0
 """So long clients wait, at the most, for what the last server left; the rest opens beside them."""
 
 
-@implementer(IReactorTime)
-class WallClock:
-    """A reactor's delayed calls with Unix time: an asyncio reactor counts from the start of the machine."""
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-
-    def seconds(self) -> float:
-        return time.time()
-
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> IDelayedCall:
-        return self._reactor.callLater(delay, callable, *args, **kwargs)
-
-    def getDelayedCalls(self) -> Any:
-        return self._reactor.getDelayedCalls()
-
-
 class Server(Service):
     """The whole server; what `lifetime.Lifetime` runs."""
 
     def __init__(
         self,
         workspaces: Workspaces,
+        observatory: Observatory,
         begin_listening: Callable[[], Deferred[Listening]],
         reopen: Callable[[], Deferred[None]],
         close: Callable[[], Deferred[Any]],
     ) -> None:
         self._workspaces = workspaces
+        self._observatory = observatory
         self._begin_listening = begin_listening
         self._reopen = reopen
         self._close = close
@@ -148,6 +134,7 @@ class Server(Service):
         logs.secrets.add(self._listening.token or "")
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
+        self._observatory.start()
         self._started.fire(None)
 
     async def _take_up(self, listening: Listening) -> None:
@@ -164,6 +151,7 @@ class Server(Service):
         await self._workspaces.stop()
         if self._listening is not None:
             await self._listening.close_connections()
+        self._observatory.stop()
         await self._close()
 
     def _why(self) -> Exception:
@@ -179,6 +167,7 @@ class _Edges:
         self._settings = settings
         self._environ = environ
         self.clock = WallClock(reactor)
+        self.observations = Observations()
         self._own = OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ)
         self.files = DiskProjectFiles(reactor, self._own, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
@@ -207,6 +196,7 @@ class _Edges:
                 self.clock.seconds,
                 _new_id,
                 _open_settings(self._environ),
+                databases=self.observations.databases,
                 log_bytes=settings.event_log_bytes,
                 log_age_s=settings.event_log_age_s,
             ),
@@ -231,6 +221,7 @@ class _Edges:
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            observations=self.observations,
             budget=settings.budget,
             redact=logs.secrets.redact,
         )
@@ -263,16 +254,26 @@ def build_server(
     """Construct everything. `stop` is called when the server wants the process to end."""
     edges = _Edges(reactor, settings, environ)
     workspaces = Workspaces(
-        Opener(edges.of_workspaces()),
+        WatchedOpener(Opener(edges.of_workspaces()), edges.observations, edges.clock),
         lambda path: edges.in_thread(paths.realpath, path),
         edges.clock,
         _new_id,
         idle_exit_s=settings.idle_exit_s,
         stop=stop,
     )
+    observatory = Observatory(
+        edges.observations,
+        workspaces,
+        vitals.in_thread(edges.in_thread),
+        edges.clock,
+        reactor,
+        state_dir=_state_dir(settings, environ),
+        build=vitals.build_info(__version__),
+    )
     families = route_families(
         workspaces,
         edges.clock,
+        observatory,
         project_files=edges.files,
         skill_files=edges.skill_files,
         replaceable=settings.replaceable,
@@ -293,12 +294,13 @@ def build_server(
         reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
         return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
 
-    return Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
+    return Server(workspaces, observatory, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
 
 
 def route_families(
     workspaces: Workspaces,
     clock: Clock,
+    observatory: Observatory,
     *,
     project_files: ProjectFiles,
     skill_files: SkillFiles,
@@ -309,9 +311,10 @@ def route_families(
     callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
+        MetricsRoutes(observatory),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces),
-        PromptRoutes(workspaces, clock, generations),
+        PromptRoutes(workspaces, clock, generations, callers),
         AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock, callers),
         RunRoutes(workspaces, clock, callers),

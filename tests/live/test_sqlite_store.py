@@ -139,9 +139,9 @@ async def test_a_burst_of_writes_is_reported_with_few_calls_to_the_reactor(
     reports: list[int] = []
     report = writer._call_from_thread
 
-    def counted(call: Any, writes: list[Any], results: list[Any]) -> None:
+    def counted(call: Any, writes: list[Any], *rest: Any) -> None:
         reports.append(len(writes))
-        report(call, writes, results)
+        report(call, writes, *rest)
 
     monkeypatch.setattr(writer, "_call_from_thread", counted)
     gate = threading.Event()

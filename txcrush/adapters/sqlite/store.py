@@ -28,6 +28,7 @@ from txcrush.adapters.sqlite.readers import Query, Readers
 from txcrush.adapters.sqlite.retention import Retention
 from txcrush.adapters.sqlite.wal import WalBound
 from txcrush.adapters.sqlite.writer import Work, Writer
+from txcrush.core.observations import DatabaseFigures, Databases
 from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.errors import StorageBusy, StorageFailed
 from txcrush.model.events import LoggedEvent
@@ -57,6 +58,7 @@ class SqliteStore:
         retention: Retention,
         released: Callable[[], None],
         seconds: Callable[[], float],
+        figures: DatabaseFigures,
     ) -> None:
         """`reactor` is an `IReactorThreads` and an `IReactorTime`; `seconds` is a clock that never jumps."""
         self._reactor = reactor
@@ -65,9 +67,10 @@ class SqliteStore:
         self._released = released
         self._condition = Condition(files.path, retention.now)
         self._backlog = Backlog(seconds)
+        figures.stalled_s = lambda: self._backlog.stalled_s
         wal = WalBound(files.writer, files.path, files.busy_timeout_s)
         call, about = reactor.callFromThread, self._condition
-        self._writer = Writer(files.writer, call, retention, about, wal, self._backlog, f"write {files.path}")
+        self._writer = Writer(files.writer, call, retention, about, wal, self._backlog, f"write {files.path}", figures)
         self._readers = Readers(files.readers, call, about, f"read {files.path}")
         self._reading = 0
         self._closed = False
@@ -243,6 +246,7 @@ class OpenSqliteStore:
         settings: OpenSettings,
         log_bytes: int = LOG_BYTES,
         log_age_s: int = LOG_AGE_S,
+        databases: Databases | None = None,
     ) -> None:
         self._reactor = reactor
         self._now = now
@@ -251,6 +255,7 @@ class OpenSqliteStore:
         self._log_bytes = log_bytes
         self._log_age_s = log_age_s
         self._open: set[str] = set()
+        self._databases = databases or Databases()
 
     def __call__(self, data_dir: str) -> "Deferred[Store]":
         deferred = asker()
@@ -275,9 +280,11 @@ class OpenSqliteStore:
 
     def _opened(self, files: Files, directory: str, deferred: "Deferred[Store]") -> None:
         retention = Retention(self._log_bytes, self._log_age_s, self._now)
-        released = partial(self._open.discard, directory)
+        figures = self._databases.opened(directory)
+        figures.moved_aside = files.moved_aside
+        released = partial(self._released, directory)
         try:
-            store = SqliteStore(self._reactor, files, retention, released, self._settings.seconds)
+            store = SqliteStore(self._reactor, files, retention, released, self._settings.seconds, figures)
         except RuntimeError as error:
             files.close()
             self._failed(Failure(storage_failure(error)), directory, deferred)
@@ -287,8 +294,12 @@ class OpenSqliteStore:
         else:
             deferred.callback(store)
 
-    def _failed(self, failure: Failure, directory: str, deferred: "Deferred[Store]") -> None:
+    def _released(self, directory: str) -> None:
+        self._databases.closed(directory)
         self._open.discard(directory)
+
+    def _failed(self, failure: Failure, directory: str, deferred: "Deferred[Store]") -> None:
+        self._released(directory)
         answer([(deferred, failure.value)])
 
 

@@ -8,6 +8,7 @@ as long again. `backlog` is what bounds the queue: whoever adds to it asks befor
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -23,6 +24,7 @@ from txcrush.adapters.sqlite.condition import Condition
 from txcrush.adapters.sqlite.failures import is_busy, storage_failure
 from txcrush.adapters.sqlite.retention import Retention
 from txcrush.adapters.sqlite.wal import WalBound
+from txcrush.core.observations import DatabaseFigures
 
 log = Logger()
 
@@ -64,6 +66,7 @@ class Writer:
         wal: WalBound,
         backlog: Backlog,
         name: str,
+        figures: DatabaseFigures,
     ) -> None:
         self._connection = connection
         self._call_from_thread = call_from_thread
@@ -71,6 +74,7 @@ class Writer:
         self._condition = condition
         self._wal = wal
         self._backlog = backlog
+        self._figures = figures
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -81,6 +85,7 @@ class Writer:
         """Do the work in a transaction, then fire the Deferred with its result once that is on disk. `size` is about
         what it holds, in bytes."""
         self._backlog.add(size)
+        self._figures.waiting += 1
         self._queue.put(_Write(work, deferred, size))
 
     def after_all(self, then: Callable[[], None]) -> None:
@@ -102,13 +107,14 @@ class Writer:
             group = self._gather()
             stopping = group[-1] is _STOP
             writes = [item for item in group if isinstance(item, _Write)]
+            began = time.perf_counter()
             results = commit_group(self._connection, [write.work for write in writes]) if writes else []
             for item in group:
                 if isinstance(item, _Barrier):
                     item.then()
             if writes:
                 self._condition.wrote(results)
-                self._call_from_thread(self._settle, writes, results)
+                self._call_from_thread(self._settle, writes, results, time.perf_counter() - began)
                 self._trim()
                 self._wal.keep()
 
@@ -122,8 +128,9 @@ class Writer:
                 break
         return group
 
-    def _settle(self, writes: Sequence[_Write], results: Sequence[Any]) -> None:
+    def _settle(self, writes: Sequence[_Write], results: Sequence[Any], seconds: float) -> None:
         self._backlog.remove(len(writes), sum(write.size for write in writes))
+        self._figures.settled(len(writes), seconds, self._condition.reason)
         answer((write.deferred, result) for write, result in zip(writes, results, strict=True))
 
     def _trim(self) -> None:
