@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 
-from txcrush import wiring
+from txcrush.adapters import wall_clock
 from txcrush.testing.live_server import LiveServer, PromptsModel
 
 DAY_S = 86_400.0
@@ -30,8 +30,8 @@ async def test_promise_80_a_run_goes_on_over_a_jump_and_back(
 ) -> None:
     from twisted.internet import reactor
 
-    wall = WallTime(wiring.time.time)
-    monkeypatch.setattr(wiring, "time", wall)
+    wall = WallTime(wall_clock.time.time)
+    monkeypatch.setattr(wall_clock, "time", wall)
     model = PromptsModel.listen(reactor)  # type: ignore[arg-type]
     server = await LiveServer.start(reactor, short_path, model)
     client = server.client
