@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from os import path as paths
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from typing import Any
 
 from twisted.application.service import Service
@@ -47,6 +48,7 @@ from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.families import route_families
+from txcrush.http.limits import limits_within
 from txcrush.http.listening import Listening, listen
 from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
 from txcrush.http.routing import build_app
@@ -271,6 +273,8 @@ def build_server(
     )
     resource = build_app(families, edges.in_thread).resource()
 
+    limits = limits_within(open_files_limit())
+
     def begin_listening() -> Deferred[Listening]:
         return Deferred.fromCoroutine(
             listen(
@@ -281,6 +285,7 @@ def build_server(
                 resource,
                 random=secrets.token_bytes,
                 public_prefixes=PAGE_PREFIXES,
+                limits=limits,
                 now=edges.clock.seconds,
             )
         )
@@ -294,6 +299,12 @@ def build_server(
 
     server = Server(workspaces, observatory, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
     return server
+
+
+def open_files_limit() -> int:
+    """How many files this process may have open."""
+    soft, _ = getrlimit(RLIMIT_NOFILE)
+    return 1 << 20 if soft == RLIM_INFINITY else soft
 
 
 def _new_id() -> str:
