@@ -5,25 +5,25 @@ import os
 import platform
 import random
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import cached_property
+from importlib import import_module
 from os import path as paths
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
-from zope.interface import implementer
 
 from txcrush import __version__
-from txcrush.adapters import logs
+from txcrush.adapters import logs, providers
 from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
@@ -31,20 +31,17 @@ from txcrush.adapters.config_paths import in_work_tree
 from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
-from txcrush.adapters.providers import Limits, ProviderBuilder, offline_config
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore, SqliteRegister
 from txcrush.adapters.sqlite.files import DATABASE_FILE
-from txcrush.adapters.tools.palette import Edges as ToolEdges
-from txcrush.adapters.tools.palette import Palette
-from txcrush.adapters.tools.web_tools import WebTools
-from txcrush.adapters.web import WebClient
+from txcrush.adapters.wall_clock import WallClock
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
 from txcrush.core.observers import OneShot, within
 from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
+from txcrush.core.workbench import MakeKit
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.agent import AgentRoutes
 from txcrush.http.callers import Callers
@@ -74,25 +71,9 @@ from txcrush.wire.v1 import encode_big_event, encode_event
 
 log = Logger()
 
+WARM_UP_S = 0.25
 REOPEN_S = 1.0
 """So long clients wait, at the most, for what the last server left; the rest opens beside them."""
-
-
-@implementer(IReactorTime)
-class WallClock:
-    """A reactor's delayed calls with Unix time: an asyncio reactor counts from the start of the machine."""
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-
-    def seconds(self) -> float:
-        return time.time()
-
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> IDelayedCall:
-        return self._reactor.callLater(delay, callable, *args, **kwargs)
-
-    def getDelayedCalls(self) -> Any:
-        return self._reactor.getDelayedCalls()
 
 
 class Server(Service):
@@ -104,14 +85,17 @@ class Server(Service):
         begin_listening: Callable[[], Deferred[Listening]],
         reopen: Callable[[], Deferred[None]],
         close: Callable[[], Deferred[Any]],
+        warm_up: Callable[[], IDelayedCall],
     ) -> None:
         self._workspaces = workspaces
         self._begin_listening = begin_listening
         self._reopen = reopen
         self._close = close
+        self._warm_up = warm_up
         self._listening: Listening | None = None
         self._started: OneShot[None] = OneShot()
         self._failure: Exception | None = None
+        self._warming: IDelayedCall | None = None
 
     @property
     def listening(self) -> Listening:
@@ -146,6 +130,7 @@ class Server(Service):
         logs.secrets.add(self._listening.token or "")
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
+        self._warming = self._warm_up()
         self._started.fire(None)
 
     async def _take_up(self, listening: Listening) -> None:
@@ -157,6 +142,8 @@ class Server(Service):
         listening.resume()
 
     async def _stop(self) -> None:
+        if self._warming is not None and self._warming.active():
+            self._warming.cancel()
         if self._listening is not None:
             await self._listening.stop_accepting()
         await self._workspaces.stop()
@@ -180,18 +167,21 @@ class _Edges:
         self._own = OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ)
         self.files = DiskProjectFiles(reactor, self._own, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
-        self._providers = ProviderBuilder(
-            reactor,
-            clock=self.clock,
-            environ=environ,
-            expand=lambda value: expand(value, environ),
-            new_id=_new_id,
-            keep_secret=logs.secrets.add,
-            limits=Limits(idle_s=settings.provider_idle_s),
-        )
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
         self.register = SqliteRegister(_state_dir(settings, environ), self.in_thread)
         self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
+
+    @cached_property
+    def _providers(self) -> "providers.ProviderBuilder":
+        return providers.ProviderBuilder(
+            self._reactor,
+            clock=self.clock,
+            environ=self._environ,
+            expand=lambda value: expand(value, self._environ),
+            new_id=_new_id,
+            keep_secret=logs.secrets.add,
+            limits=providers.Limits(idle_s=self._settings.provider_idle_s),
+        )
 
     def in_thread(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments, **named)
@@ -210,12 +200,14 @@ class _Edges:
             ),
             register=self.register,
             config_files=JsonConfigFiles(
-                self._reactor, _config_settings(settings, self._environ), self._providers.list_models
+                self._reactor,
+                _config_settings(settings, self._environ),
+                lambda entry: self._providers.list_models(entry),
             ),
             project_files=self.files,
             skill_files=self.skill_files,
-            build_provider=self._providers,
-            make_kit=Palette(self._of_tools()),
+            build_provider=lambda config: self._providers(config),
+            make_kit=lambda bench: self._palette(bench),
             processes=self._processes,
             make_program=self._bash,
             directory_of=lambda path: in_thread(_directory_of, path),
@@ -233,10 +225,16 @@ class _Edges:
             redact=logs.secrets.redact,
         )
 
-    def _of_tools(self) -> ToolEdges:
-        settings = self._settings
-        web = WebClient(self._reactor, self.clock, self._environ, allow_private=settings.allow_private_fetch)
-        return ToolEdges(
+    @cached_property
+    def _palette(self) -> MakeKit:
+        """The tools, imported for the first workspace; see `warm_up`."""
+        from txcrush.adapters.tools.palette import Edges, Palette
+        from txcrush.adapters.tools.web_tools import WebTools
+        from txcrush.adapters.web import WebClient
+
+        private = self._settings.allow_private_fetch
+        web = WebClient(self._reactor, self.clock, self._environ, allow_private=private)
+        edges = Edges(
             processes=self._processes,
             make_program=self._bash,
             web=WebTools(web, self.clock, random.random, self.in_thread),
@@ -247,11 +245,17 @@ class _Edges:
             own=self._own,
             redact=logs.secrets.redact,
         )
+        return Palette(edges)
+
+    def warm_up(self) -> IDelayedCall:
+        """Import, a moment later and in a thread, what every workspace needs and the first answer does not."""
+        return self.clock.callLater(WARM_UP_S, self.in_thread, _import_late)
 
     async def close(self) -> None:
         """End what they left running."""
         await self._processes.close()
-        await self._providers.close()
+        if "_providers" in self.__dict__:
+            await self._providers.close()
         await self.register.close()
 
 
@@ -289,7 +293,7 @@ def build_server(
         reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
         return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
 
-    return Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
+    return Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()), edges.warm_up)
 
 
 def route_families(
@@ -319,6 +323,11 @@ def route_families(
     ]
 
 
+def _import_late() -> None:
+    for name in ("txcrush.adapters.tools.palette", "txcrush.adapters.providers.builder", "yaml"):
+        import_module(name)
+
+
 def _new_id() -> str:
     return str(uuid.uuid4())
 
@@ -340,7 +349,7 @@ def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> Co
         env=environ,
         trust_projects=settings.trust_projects,
         server_in_git=in_work_tree(os.getcwd()),
-        offline=offline_config(),
+        offline=providers.offline_config(),
     )
 
 
