@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import platform
 import random
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 from functools import cached_property
 from importlib import import_module
 from os import path as paths
@@ -23,7 +21,7 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from txcrush import __version__
-from txcrush.adapters import logs, providers
+from txcrush.adapters import logs, providers, vitals
 from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
@@ -35,9 +33,11 @@ from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore, SqliteRegister
 from txcrush.adapters.sqlite.files import DATABASE_FILE
 from txcrush.adapters.wall_clock import WallClock
+from txcrush.adapters.working_directory import directory_of, facts
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
-from txcrush.core.instructions import Facts
+from txcrush.core.observations import Observations
+from txcrush.core.observatory import Observatory, WatchedOpener
 from txcrush.core.observers import OneShot, within
 from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
@@ -50,6 +50,7 @@ from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
 from txcrush.http.generations import Generations
 from txcrush.http.listening import Listening, listen
+from txcrush.http.metrics import MetricsRoutes
 from txcrush.http.permissions import PermissionRoutes
 from txcrush.http.project import ProjectRoutes
 from txcrush.http.prompts import PromptRoutes
@@ -82,12 +83,14 @@ class Server(Service):
     def __init__(
         self,
         workspaces: Workspaces,
+        observatory: Observatory,
         begin_listening: Callable[[], Deferred[Listening]],
         reopen: Callable[[], Deferred[None]],
         close: Callable[[], Deferred[Any]],
         warm_up: Callable[[], IDelayedCall],
     ) -> None:
         self._workspaces = workspaces
+        self._observatory = observatory
         self._begin_listening = begin_listening
         self._reopen = reopen
         self._close = close
@@ -131,6 +134,7 @@ class Server(Service):
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
         self._warming = self._warm_up()
+        self._observatory.start()
         self._started.fire(None)
 
     async def _take_up(self, listening: Listening) -> None:
@@ -149,6 +153,7 @@ class Server(Service):
         await self._workspaces.stop()
         if self._listening is not None:
             await self._listening.close_connections()
+        self._observatory.stop()
         await self._close()
 
     def _why(self) -> Exception:
@@ -164,6 +169,7 @@ class _Edges:
         self._settings = settings
         self._environ = environ
         self.clock = WallClock(reactor)
+        self.observations = Observations()
         self._own = OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ)
         self.files = DiskProjectFiles(reactor, self._own, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
@@ -195,6 +201,7 @@ class _Edges:
                 self.clock.seconds,
                 _new_id,
                 _open_settings(self._environ),
+                databases=self.observations.databases,
                 log_bytes=settings.event_log_bytes,
                 log_age_s=settings.event_log_age_s,
             ),
@@ -210,17 +217,18 @@ class _Edges:
             make_kit=lambda bench: self._palette(bench),
             processes=self._processes,
             make_program=self._bash,
-            directory_of=lambda path: in_thread(_directory_of, path),
+            directory_of=lambda path: in_thread(directory_of, path),
             parse_object=parse_object,
             repair_object=lambda text: in_thread(repaired_object, text),
             encode_event=encode_event,
             frame=frame,
             clock=self.clock,
             new_id=_new_id,
-            facts=_facts,
+            facts=facts,
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            observations=self.observations,
             budget=settings.budget,
             redact=logs.secrets.redact,
         )
@@ -265,16 +273,26 @@ def build_server(
     """Construct everything. `stop` is called when the server wants the process to end."""
     edges = _Edges(reactor, settings, environ)
     workspaces = Workspaces(
-        Opener(edges.of_workspaces()),
+        WatchedOpener(Opener(edges.of_workspaces()), edges.observations, edges.clock),
         lambda path: edges.in_thread(paths.realpath, path),
         edges.clock,
         _new_id,
         idle_exit_s=settings.idle_exit_s,
         stop=stop,
     )
+    observatory = Observatory(
+        edges.observations,
+        workspaces,
+        vitals.in_thread(edges.in_thread),
+        edges.clock,
+        reactor,
+        state_dir=_state_dir(settings, environ),
+        build=vitals.build_info(__version__),
+    )
     families = route_families(
         workspaces,
         edges.clock,
+        observatory,
         project_files=edges.files,
         skill_files=edges.skill_files,
         replaceable=settings.replaceable,
@@ -293,12 +311,20 @@ def build_server(
         reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
         return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
 
-    return Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()), edges.warm_up)
+    return Server(
+        workspaces,
+        observatory,
+        begin_listening,
+        reopen,
+        lambda: Deferred.fromCoroutine(edges.close()),
+        edges.warm_up,
+    )
 
 
 def route_families(
     workspaces: Workspaces,
     clock: Clock,
+    observatory: Observatory,
     *,
     project_files: ProjectFiles,
     skill_files: SkillFiles,
@@ -309,9 +335,10 @@ def route_families(
     callers = Callers()
     return [
         SystemRoutes(workspaces, replaceable=replaceable),
+        MetricsRoutes(observatory),
         WorkspaceRoutes(workspaces, _visible, _is_local),
         SessionRoutes(workspaces),
-        PromptRoutes(workspaces, clock, generations),
+        PromptRoutes(workspaces, clock, generations, callers),
         AgentRoutes(workspaces, generations),
         EventRoutes(workspaces, clock, callers),
         RunRoutes(workspaces, clock, callers),
@@ -356,21 +383,6 @@ def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> Co
 def _open_settings(environ: Mapping[str, str]) -> OpenSettings:
     skips_lock = environ.get("CRUSH_SKIP_DATADIR_LOCK", "").lower() in ("1", "t", "true")
     return OpenSettings(__version__, skips_lock)
-
-
-def _directory_of(path: str) -> str:
-    """What clients are shown of a path: a file's directory, anything else as it is."""
-    return paths.dirname(path) if paths.exists(path) and not paths.isdir(path) else path
-
-
-def _facts(path: str) -> Facts:
-    now = datetime.now()
-    return Facts(
-        working_dir=path,
-        platform=platform.system().lower(),
-        date=f"{now.month}/{now.day}/{now.year}",
-        is_git_repo=paths.exists(paths.join(path, ".git")),
-    )
 
 
 def _is_local(request: IRequest) -> bool:

@@ -152,6 +152,7 @@ class Walk(SynchronousTestCase):
         families = route_families(
             self.harness.workspaces,
             self.harness.clock,
+            self.harness.observed,
             project_files=NoProjectFiles(),
             skill_files=self.harness.skill_files,
         )

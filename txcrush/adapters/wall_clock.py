@@ -1,4 +1,4 @@
-"""Unix time for what is told, and a reactor's delayed calls."""
+"""The time of day as a clock of delayed calls."""
 
 import time
 from collections.abc import Callable

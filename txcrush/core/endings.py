@@ -67,6 +67,7 @@ def judged(run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, Ru
         closing = last_words(lambda: turn.cancelled(cancellation))
         return closing, cancelled(cancellation, closing)
     if error is not None:
+        run.account.error_code = error.code if isinstance(error, CrushError) else type(error).__name__
         _log_failed(run, error)
         closing = last_words(lambda: turn.failed(error))
         return closing, failed(error, closing)
@@ -81,6 +82,14 @@ def last_words(say: Callable[[], Closing]) -> Closing:
     except Exception:
         log.failure("the last state of a run could not be told")
         return Closing()
+
+
+def refusal(error: Exception) -> CrushError:
+    """What the prompter is told where the prompt could not be kept."""
+    if isinstance(error, CrushError):
+        return error
+    log.failure("a prompt could not be kept", failure=Failure(error))
+    return StorageFailed()
 
 
 def _log_failed(run: Run, error: Exception) -> None:

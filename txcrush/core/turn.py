@@ -219,6 +219,7 @@ class Turn:
         else:
             price = usage.cost(used, brain.model, flat_rate=brain.config.flat_rate)
         self.run.ledger.spend(used, price)
+        self.run.account.step(brain.config.id, brain.model.id, used.input + used.cache_read, used.output)
         if sessions.exists(self.session_id):
             session = sessions.get(self.session_id)
             gauges = usage.gauges(session, used)

@@ -188,9 +188,11 @@ class HttpHarness(Harness):
         **more: Any,
     ) -> None:
         super().__init__(steps, **more)
+        self.observed = self.observatory()
         families = route_families(
             self.workspaces,
             self.clock,
+            self.observed,
             project_files=NoProjectFiles(),
             skill_files=self.skill_files,
             replaceable=replaceable,

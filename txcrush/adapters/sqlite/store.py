@@ -23,6 +23,7 @@ from txcrush.adapters.sqlite.files import Files, OpenSettings, open_files
 from txcrush.adapters.sqlite.readers import Query, Readers
 from txcrush.adapters.sqlite.retention import Retention
 from txcrush.adapters.sqlite.writer import Work, Writer
+from txcrush.core.observations import DatabaseFigures, Databases
 from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import LoggedEvent
@@ -44,13 +45,18 @@ class SqliteStore:
     """One open data directory. The methods are called on the reactor's thread."""
 
     def __init__(
-        self, reactor: IReactorThreads, files: Files, retention: Retention, released: Callable[[], None]
+        self,
+        reactor: IReactorThreads,
+        files: Files,
+        retention: Retention,
+        released: Callable[[], None],
+        figures: DatabaseFigures,
     ) -> None:
         self._reactor = reactor
         self._files = files
         self._retention = retention
         self._released = released
-        self._writer = Writer(files.writer, reactor.callFromThread, retention, f"write {files.path}")
+        self._writer = Writer(files.writer, reactor.callFromThread, retention, f"write {files.path}", figures)
         self._readers = Readers(files.readers, reactor.callFromThread, f"read {files.path}")
         self._reading = 0
         self._closed = False
@@ -198,6 +204,7 @@ class OpenSqliteStore:
         settings: OpenSettings,
         log_bytes: int = LOG_BYTES,
         log_age_s: int = LOG_AGE_S,
+        databases: Databases | None = None,
     ) -> None:
         self._reactor = reactor
         self._now = now
@@ -206,6 +213,7 @@ class OpenSqliteStore:
         self._log_bytes = log_bytes
         self._log_age_s = log_age_s
         self._open: set[str] = set()
+        self._databases = databases or Databases()
 
     def __call__(self, data_dir: str) -> "Deferred[Store]":
         deferred = asker()
@@ -230,11 +238,16 @@ class OpenSqliteStore:
 
     def _opened(self, files: Files, directory: str, deferred: "Deferred[Store]") -> None:
         retention = Retention(self._log_bytes, self._log_age_s, self._now)
-        store = SqliteStore(self._reactor, files, retention, partial(self._open.discard, directory))
+        figures = self._databases.opened(directory)
+        store = SqliteStore(self._reactor, files, retention, partial(self._released, directory), figures)
         if deferred.called:  # the asker has gone: nobody else would ever close it
             store.close()
         else:
             deferred.callback(store)
+
+    def _released(self, directory: str) -> None:
+        self._databases.closed(directory)
+        self._open.discard(directory)
 
     def _failed(self, failure: Failure, directory: str, deferred: "Deferred[Store]") -> None:
         self._open.discard(directory)
