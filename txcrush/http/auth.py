@@ -9,27 +9,29 @@ from txcrush.http import page_sessions
 from txcrush.http.page_sessions import PageSessions
 from txcrush.http.routing import Call, Reply, json_reply, route
 from txcrush.model.errors import TokenNeeded
+from txcrush.wire.answers import PageSession
+from txcrush.wire.parameters import NewCookie
 
 
 class AuthRoutes:
     """The session of a browser page."""
 
-    @route("POST", "/v1/auth/session")
+    @route("POST", "/v1/auth/session", answers=PageSession, labels=NewCookie, errors=(TokenNeeded,))
     def begin(self, call: Call) -> Reply:
-        """Set the cookie. Where no token is asked, none is needed, and `expires_at` (Unix seconds) is null.
+        """Trade the token for a page's cookie. Where no token is asked, none is needed, and `expires_at` is null.
 
         A cookie cannot prolong itself: one that was stolen would never end.
         """
         sessions = _sessions(call)
         if sessions is None:
-            return json_reply({"expires_at": None})
+            return json_reply(PageSession(None))
         if not call.header("Authorization"):
             raise TokenNeeded
         cookie, ends_at = sessions.begin(call.request.getHost().port, secure=call.request.isSecure())
-        reply = json_reply({"expires_at": ends_at})
+        reply = json_reply(PageSession(ends_at))
         return Reply(body=reply.body, headers={"Set-Cookie": cookie, "Cache-Control": "no-store"})
 
-    @route("DELETE", "/v1/auth/session")
+    @route("DELETE", "/v1/auth/session", answers=None, labels=NewCookie)
     def finish(self, call: Call) -> Reply:
         """Make the browser forget the cookie."""
         if _sessions(call) is None:

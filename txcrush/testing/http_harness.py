@@ -188,7 +188,7 @@ class HttpHarness(Harness):
         **more: Any,
     ) -> None:
         super().__init__(steps, **more)
-        families = route_families(
+        self.families = route_families(
             self.workspaces,
             self.clock,
             project_files=NoProjectFiles(),
@@ -197,7 +197,7 @@ class HttpHarness(Harness):
             page=PageRoutes(PAGE_FOLDER, in_thread),
             replaceable=replaceable,
         )
-        self.app: Klein = build_app(families, in_thread)
+        self.app: Klein = build_app(self.families, in_thread)
         policy = Policy(kind=kind, own_uid=UID, token=token, public_prefixes=PAGE_PREFIXES)
         sessions = PageSessions(token, self.clock.seconds) if token else None
         asks_uid = (lambda _: UID) if kind == "unix" else None
