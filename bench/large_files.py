@@ -29,6 +29,7 @@ from twisted.internet.threads import deferToThread  # noqa: E402
 from txcrush.adapters.guarded_places import OwnPlaces  # noqa: E402
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore  # noqa: E402
 from txcrush.adapters.tools.file_tools import file_tools  # noqa: E402
+from txcrush.adapters.wall_clock import WallClock  # noqa: E402
 from txcrush.core.events import EventLog  # noqa: E402
 from txcrush.core.file_records import FileHistory, FileTracker  # noqa: E402
 from txcrush.core.sessions import Sessions  # noqa: E402
@@ -40,7 +41,7 @@ from txcrush.testing.harness import Listener, configuration  # noqa: E402
 from txcrush.testing.scripted_desk import ScriptedDesk  # noqa: E402
 from txcrush.wire.sse import frame  # noqa: E402
 from txcrush.wire.v1 import encode_big_event, encode_event  # noqa: E402
-from txcrush.wiring import WallClock, _new_id  # noqa: E402
+from txcrush.wiring import _new_id  # noqa: E402
 
 ROUNDS = 7
 LINE = "    def method_{number}(self, name: str) -> dict[str, object]:  # <b>returns</b> & more\n"

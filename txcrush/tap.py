@@ -15,7 +15,7 @@ from twisted.logger import ILogObserver, LogLevel, globalLogBeginner
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from txcrush import __version__
+from txcrush import __version__, failpoints
 from txcrush.adapters import logs
 from txcrush.lifetime import Lifetime, Process, Reactor, Server
 from txcrush.model.addresses import default_host, default_state_dir, parse_host
@@ -150,6 +150,11 @@ class Options(UsageOptions):
         """The observer that `--log-level` and `--log-format` ask for."""
         return logs.observer(stream, self["log-format"] or logs.format_for(stream), self["log-level"] or "info")
 
+    @property
+    def failpoint(self) -> str:
+        """Where a test wants this server to fail: see `failpoints.arm`. No flag says it: it is nothing for users."""
+        return self.environ.get("TXCRUSH_FAILPOINT", "")
+
     def _read_variables(self) -> None:
         for name in _PARAMETERS:
             if self[name] is None:
@@ -170,6 +175,10 @@ class Options(UsageOptions):
         for endpoint in self["listen"]:
             if ":" not in endpoint:
                 raise UsageError(f"--listen wants a Twisted endpoint such as tcp:8080 or unix:/PATH, not {endpoint!r}")
+        try:
+            failpoints.check(self.failpoint)
+        except ValueError as error:
+            raise UsageError(f"TXCRUSH_FAILPOINT: {error}") from error
         self.settings()
 
     def _host(self) -> str:
@@ -220,6 +229,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     settings = options.settings()
+    failpoints.arm(options.failpoint)
     process = Process()
     process.hurry()
 

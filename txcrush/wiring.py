@@ -5,7 +5,6 @@ import os
 import platform
 import random
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,16 +13,12 @@ from os import path as paths
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.web.iweb import IRequest
-from zope.interface import implementer
 
 from txcrush import __version__
-from txcrush.adapters import logs
+from txcrush.adapters import logs, vitals
 from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
@@ -40,39 +35,23 @@ from txcrush.adapters.sqlite.files import DATABASE_FILE
 from txcrush.adapters.tools.palette import Edges as ToolEdges
 from txcrush.adapters.tools.palette import Palette
 from txcrush.adapters.tools.web_tools import WebTools
+from txcrush.adapters.wall_clock import WallClock
 from txcrush.adapters.web import WebClient
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
 from txcrush.core.instructions import Facts
+from txcrush.core.observations import Observations
+from txcrush.core.observatory import Observatory, WatchedOpener
 from txcrush.core.observers import OneShot, within
 from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
 from txcrush.core.workspaces import Workspaces
-from txcrush.http.agent import AgentRoutes
-from txcrush.http.auth import AuthRoutes
-from txcrush.http.callers import Callers
-from txcrush.http.config import ConfigRoutes
-from txcrush.http.docs import DocsRoutes
-from txcrush.http.events import EventRoutes
-from txcrush.http.extensions import ExtensionRoutes
-from txcrush.http.generations import Generations
-from txcrush.http.jobs import JobRoutes
+from txcrush.http.families import route_families
 from txcrush.http.listening import Listening, listen
 from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
-from txcrush.http.permissions import PermissionRoutes
-from txcrush.http.project import ProjectRoutes
-from txcrush.http.prompts import PromptRoutes
 from txcrush.http.routing import build_app
-from txcrush.http.runs import RunRoutes
-from txcrush.http.sessions import SessionRoutes
-from txcrush.http.skills import SkillRoutes
-from txcrush.http.system import SystemRoutes
-from txcrush.http.workspaces import WorkspaceRoutes
 from txcrush.model.addresses import default_state_dir
-from txcrush.model.config import Config
 from txcrush.model.settings import ServerSettings
-from txcrush.ports import Clock, FindFileNames, ProjectFiles, SkillFiles
-from txcrush.wire.config import redacted
 from txcrush.wire.json import parse_object
 from txcrush.wire.repair import repaired_object
 from txcrush.wire.sse import frame
@@ -84,34 +63,19 @@ REOPEN_S = 1.0
 """So long clients wait, at the most, for what the last server left; the rest opens beside them."""
 
 
-@implementer(IReactorTime)
-class WallClock:
-    """A reactor's delayed calls with Unix time: an asyncio reactor counts from the start of the machine."""
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-
-    def seconds(self) -> float:
-        return time.time()
-
-    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kwargs: object) -> IDelayedCall:
-        return self._reactor.callLater(delay, callable, *args, **kwargs)
-
-    def getDelayedCalls(self) -> Any:
-        return self._reactor.getDelayedCalls()
-
-
 class Server(Service):
     """The whole server; what `lifetime.Lifetime` runs."""
 
     def __init__(
         self,
         workspaces: Workspaces,
+        observatory: Observatory,
         begin_listening: Callable[[], Deferred[Listening]],
         reopen: Callable[[], Deferred[None]],
         close: Callable[[], Deferred[Any]],
     ) -> None:
         self._workspaces = workspaces
+        self._observatory = observatory
         self._begin_listening = begin_listening
         self._reopen = reopen
         self._close = close
@@ -157,6 +121,7 @@ class Server(Service):
         logs.secrets.add(self._listening.token or "")
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
+        self._observatory.start()
         self._started.fire(None)
 
     async def _take_up(self, listening: Listening) -> None:
@@ -173,6 +138,7 @@ class Server(Service):
         await self._workspaces.stop()
         if self._listening is not None:
             await self._listening.close_connections()
+        self._observatory.stop()
         await self._close()
 
     def _why(self) -> Exception:
@@ -188,6 +154,7 @@ class _Edges:
         self._settings = settings
         self._environ = environ
         self.clock = WallClock(reactor)
+        self.observations = Observations()
         self._own = OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ)
         self.files = DiskProjectFiles(reactor, self._own, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
@@ -217,6 +184,7 @@ class _Edges:
                 self.clock.seconds,
                 _new_id,
                 _open_settings(self._environ),
+                databases=self.observations.databases,
                 log_bytes=settings.event_log_bytes,
                 log_age_s=settings.event_log_age_s,
             ),
@@ -241,6 +209,7 @@ class _Edges:
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
+            observations=self.observations,
             budget=settings.budget,
             redact=logs.secrets.redact,
         )
@@ -273,20 +242,31 @@ def build_server(
     """Construct everything. `stop` is called when the server wants the process to end."""
     edges = _Edges(reactor, settings, environ)
     workspaces = Workspaces(
-        Opener(edges.of_workspaces()),
+        WatchedOpener(Opener(edges.of_workspaces()), edges.observations, edges.clock),
         lambda path: edges.in_thread(paths.realpath, path),
         edges.clock,
         _new_id,
         idle_exit_s=settings.idle_exit_s,
         stop=stop,
     )
+    observatory = Observatory(
+        edges.observations,
+        workspaces,
+        vitals.in_thread(edges.in_thread),
+        edges.clock,
+        reactor,
+        state_dir=_state_dir(settings, environ),
+        build=vitals.build_info(__version__),
+    )
     families = route_families(
         workspaces,
         edges.clock,
+        observatory,
         project_files=edges.files,
         file_names=edges.file_names,
         skill_files=edges.skill_files,
         page=PageRoutes(PAGE_FOLDER, edges.in_thread),
+        page_url=lambda: server.listening.open_page_url,
         replaceable=settings.replaceable,
     )
     resource = build_app(families, edges.in_thread).resource()
@@ -312,41 +292,8 @@ def build_server(
         reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
         return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
 
-    return Server(workspaces, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
-
-
-def route_families(
-    workspaces: Workspaces,
-    clock: Clock,
-    *,
-    project_files: ProjectFiles,
-    file_names: FindFileNames,
-    skill_files: SkillFiles,
-    page: PageRoutes,
-    replaceable: bool = False,
-) -> list[object]:
-    """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
-    generations = Generations()
-    callers = Callers()
-    families: list[object] = [
-        SystemRoutes(workspaces, replaceable=replaceable),
-        AuthRoutes(),
-        WorkspaceRoutes(workspaces, _visible, _is_local),
-        SessionRoutes(workspaces),
-        PromptRoutes(workspaces, clock, generations),
-        AgentRoutes(workspaces, generations),
-        EventRoutes(workspaces, clock, callers),
-        RunRoutes(workspaces, clock, callers),
-        PermissionRoutes(workspaces, callers),
-        ConfigRoutes(workspaces, _visible),
-        ProjectRoutes(workspaces, project_files, file_names),
-        SkillRoutes(workspaces, skill_files),
-        ExtensionRoutes(workspaces),
-        JobRoutes(workspaces),
-        page,
-    ]
-    families.append(DocsRoutes(families, page.files))
-    return families
+    server = Server(workspaces, observatory, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
+    return server
 
 
 def _new_id() -> str:
@@ -392,12 +339,3 @@ def _facts(path: str) -> Facts:
         date=f"{now.month}/{now.day}/{now.year}",
         is_git_repo=paths.exists(paths.join(path, ".git")),
     )
-
-
-def _is_local(request: IRequest) -> bool:
-    """Whether the request came over the Unix socket, whose peers are the user's own processes."""
-    return isinstance(request.getHost(), UNIXAddress)
-
-
-def _visible(request: IRequest, config: Config) -> Config:
-    return config if _is_local(request) else redacted(config)

@@ -13,11 +13,11 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.threads import deferToThread
 
 from txcrush.adapters.processes import ChildProcesses
+from txcrush.adapters.wall_clock import WallClock
 from txcrush.model.errors import CannotStart
 from txcrush.model.processes import Program
 from txcrush.ports import Child, Processes
 from txcrush.testing.scripted_processes import ScriptedChild, ScriptedProcesses
-from txcrush.wiring import WallClock
 
 LINES = {
     "talk": "printf out; printf err >&2; exit 7",

@@ -104,3 +104,17 @@ class Pages(SynchronousTestCase):
             self.assertEqual((answer.status, answer.value), (200, {"expires_at": None}))
             self.assertNotIn("set-cookie", answer.headers)
             self.assertEqual(self.harness.client.delete("/v1/auth/session").status, 200)
+
+    def test_the_pages_address_is_for_those_who_have_the_token_or_the_socket(self) -> None:
+        self.harness.page_at = f"http://127.0.0.1:8374/ui/#token={TOKEN}"
+        answer = self.client.ask("GET", "/v1/auth/page", Authorization=f"Bearer {TOKEN}").answer
+        self.assertEqual(answer.value, {"url": self.harness.page_at})
+        self.assertEqual(self.ask(path="/v1/auth/page", Cookie=self.cookie(), **SAME).status, 401)
+        local = HttpHarness(kind="unix")
+        local.page_at = "http://127.0.0.1:8374/ui/"
+        self.assertEqual(local.client.get("/v1/auth/page").value, {"url": local.page_at})
+
+    def test_without_a_page_one_is_told_how_to_get_it(self) -> None:
+        answer = HttpHarness(kind="unix").client.get("/v1/auth/page")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("--web", answer.message)

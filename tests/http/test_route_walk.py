@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.http.families import route_families
 from txcrush.http.page import PAGE_FOLDER, PageRoutes
 from txcrush.http.routing import routes_of
 from txcrush.testing.answer import Answer
 from txcrush.testing.harness import CLIENT, NoProjectFiles, named_files
 from txcrush.testing.http_harness import HttpHarness
 from txcrush.wire.json import encode
-from txcrush.wiring import route_families
 
 W = "/v1/workspaces/{id}"
 A = f"{W}/agent/sessions/{{sid}}"
@@ -154,6 +154,7 @@ class Walk(SynchronousTestCase):
         families = route_families(
             self.harness.workspaces,
             self.harness.clock,
+            self.harness.observed,
             project_files=NoProjectFiles(),
             file_names=named_files,
             skill_files=self.harness.skill_files,

@@ -47,7 +47,7 @@ class SkillRoutesCase(SynchronousTestCase):
     def read(self, skill_id: str) -> tuple[int, Any]:
         return self.ask("POST", f"{self.skills}/read", {"skill_id": skill_id})
 
-    def test_p52_a_workspace_answers_with_the_states_of_its_skills(self) -> None:
+    def test_a_workspace_answers_with_the_states_of_its_skills(self) -> None:
         states = [
             {"name": "", "path": BROKEN.path, "state": 1, "error": BROKEN.error},
             {"name": "cook", "path": COOK.path, "state": 0},

@@ -19,11 +19,11 @@ from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.tools.bash import BashTool
 from txcrush.adapters.tools.job_output import JobOutput
+from txcrush.adapters.wall_clock import WallClock
 from txcrush.core.jobs import Job, JobEnd, Jobs
 from txcrush.testing.scripted_desk import ScriptedDesk
 from txcrush.testing.tool_calls import use_of
 from txcrush.wire.json import parse_object
-from txcrush.wiring import WallClock
 
 ENVIRON = {**os.environ, "EDITOR": "nvim", "OPENAI_API_KEY": "sk-canary", "TXCRUSH_TOKEN": "canary", "HERDR_ENV": "1"}
 BLOCKED = 'command is not allowed for security reasons: "{}"'

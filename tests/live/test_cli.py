@@ -458,3 +458,34 @@ async def test_runs_are_listed_shown_waited_for_and_cancelled(short_path: Path) 
         assert '"outcome":"cancelled"' in shown.out
         unknown = await txcrush(short_path, "cancel", "none", *at(live))
         assert (unknown.status, unknown.err) == (1, "txcrush: run not found\n")
+
+
+@pytest_twisted.ensureDeferred
+async def test_pair_prints_the_address_of_the_page_and_a_code(short_path: Path) -> None:
+    live = await LiveServer.start(reactor, short_path, web=0)
+    host = ("--host", f"unix://{live.socket}")
+    shown = await txcrush(short_path, "pair", *host)
+    moved = await txcrush(short_path, "pair", *host, "--no-qr", "--url", "https://agents.example.org")
+    await live.stop()
+    lines = shown.out.splitlines()
+    assert (shown.status, lines[0]) == (0, f"http://127.0.0.1:{port_in(lines[0])}/ui/#token={token_in(lines[0])}")
+    assert len(token_in(lines[0])) >= 43 and len(lines) > 10
+    assert "of this machine only" in shown.err
+    assert moved.out == f"https://agents.example.org/ui/#token={token_in(lines[0])}\n"
+
+
+def port_in(url: str) -> int:
+    return int(url.split(":")[2].partition("/")[0])
+
+
+def token_in(url: str) -> str:
+    return url.partition("#token=")[2]
+
+
+@pytest_twisted.ensureDeferred
+async def test_pair_says_how_to_get_a_page(short_path: Path) -> None:
+    live = await LiveServer.start(reactor, short_path)
+    shown = await txcrush(short_path, "pair", "--host", f"unix://{live.socket}")
+    await live.stop()
+    assert (shown.status, shown.out) == (1, "")
+    assert "--web" in shown.err

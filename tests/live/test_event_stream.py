@@ -102,6 +102,7 @@ async def test_the_head_comes_at_once_and_says_that_the_end_is_the_end_of_the_co
         "Connection",
         "Content-Type",
         "Date",
+        "X-Accel-Buffering",
     ]
     assert {"Connection: close", "Content-Type: text/event-stream", "Cache-Control: no-cache"} <= set(lines)
     assert body_of(raw) == b"" and not raw.closed
@@ -136,7 +137,7 @@ async def test_the_order_is_the_finish_then_agent_finished_then_run_complete(rig
 
 
 @bounded
-async def test_p32_when_agent_finished_is_seen_the_session_is_free(rig: Rig) -> None:
+async def test_when_agent_finished_is_seen_the_session_is_free(rig: Rig) -> None:
     stream = await rig.client.stream(rig.workspace)
     rig.client.prompt(rig.workspace, rig.session, "hi")
     (await rig.model.next_request()).reply("ok")

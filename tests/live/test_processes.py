@@ -21,12 +21,12 @@ from twisted.internet.threads import deferToThread
 from txcrush.adapters import processes as adapter
 from txcrush.adapters.process_table import MARK
 from txcrush.adapters.processes import ChildProcesses
+from txcrush.adapters.wall_clock import WallClock
 from txcrush.core.kept_output import KEPT_BYTES, KeptOutput
 from txcrush.lifetime import PR_SET_CHILD_SUBREAPER
 from txcrush.model.errors import CannotStart
 from txcrush.model.processes import Program
 from txcrush.ports import Child
-from txcrush.wiring import WallClock
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
 SCOPE = "7b1c/workspace"

@@ -117,6 +117,9 @@ class SettingsTests(SynchronousTestCase):
 
 
 class UsageErrorTests(SynchronousTestCase):
+    def test_a_failpoint_that_does_not_exist(self) -> None:
+        self.assertRaisesRegex(UsageError, "there is no failpoint 'nowhere'", parsed, TXCRUSH_FAILPOINT="nowhere")
+
     def refused(self, *arguments: str, **environ: str) -> str:
         return str(self.assertRaises(UsageError, parsed, *arguments, **environ))
 

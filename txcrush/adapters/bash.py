@@ -51,7 +51,7 @@ class Bash:
     ) -> None:
         path = environ.get("PATH") or os.defpath
         self._environ = {name: value for name, value in environ.items() if name not in _MISLEADING} | {"PATH": path}
-        self._bash = shutil.which("bash", path=path) or _usual_bash()
+        self._bash = found_bash(path)
         self._folder = folder
         self._preludes = {False: prelude((), ()), True: prelude(banned_names, banned_shapes)}
 
@@ -112,6 +112,11 @@ def _with_flags(name: str, flags: Iterable[str]) -> str:
 
 def _pattern(words: Iterable[str]) -> str:
     return "$'" + "".join(f"\\x1f{word}" for word in words) + "\\x1f'"
+
+
+def found_bash(path: str) -> str:
+    """The bash on this PATH, or at one of its usual places; empty where there is none."""
+    return shutil.which("bash", path=path) or _usual_bash()
 
 
 def _usual_bash() -> str:

@@ -245,6 +245,13 @@ class _Loading:
             self.warnings.append(f"not run, because crushrc is not supported by this version: {', '.join(scripts)}")
 
 
+def looked_through(settings: ConfigSettings, path: str) -> tuple[Config, Sequence[ConfigSource], list[str]]:
+    """The configuration of a directory without asking any provider for its models, the files that it was or could have
+    been read from, and the warnings. Blocks. Raises `ConfigInvalid`."""
+    loading = _Loading(settings, path, "", False, False)
+    return loading.completed(loading.merged()), loading.seen.sources, loading.warnings
+
+
 def _catalogue(config: Config) -> Sequence[CatalogueEntry]:
     """The known providers, unless they are switched off."""
     return () if config.options.disable_default_providers else CATALOGUE

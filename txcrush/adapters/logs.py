@@ -1,7 +1,8 @@
 """The log of the process: a readable line per event on a terminal, a JSON object per line elsewhere.
 
 A JSON line has `time` (RFC 3339, UTC), `level`, `logger`, `msg` and, where the event carries one, `failure` (the
-traceback as text). Known secrets never reach either form: whoever reads a token or a key calls `secrets.add`.
+traceback as text) or `run` (an object: the ids and figures of a run that has ended). Known secrets never reach either
+form: whoever reads a token or a key calls `secrets.add`.
 """
 
 import re
@@ -69,6 +70,8 @@ def json_line(event: LogEvent, redactor: Redactor) -> str:
         "logger": event["log_namespace"],
         "msg": redactor.redact(formatEvent(event)),
     }
+    if run := event.get("run"):
+        record["run"] = {name: redactor.redact(v) if isinstance(v, str) else v for name, v in run.items()}
     if failure := _traceback(event):
         record["failure"] = redactor.redact(failure)
     return encode_text(record) + "\n"

@@ -45,20 +45,34 @@ def command(host: str, token_file: str, as_json: bool) -> None:
 
 
 async def look(client: Any) -> dict[str, Any]:
-    """What the server says of itself: its version, its workspaces, their sessions."""
+    """What the server says of itself: its version, its health, its workspaces, their sessions."""
     version = await client.get("/v1/version")
     workspaces = []
     for workspace in await client.get("/v1/workspaces"):
         sessions = await client.get(f"/v1/workspaces/{workspace['id']}/sessions")
         kept = [{name: session[name] for name in ("id", "title", "is_busy")} for session in sessions]
         workspaces.append({"id": workspace["id"], "path": workspace["path"], "sessions": kept})
-    return {"version": version["version"], "workspaces": workspaces}
+    return {"version": version["version"], "health": await _health(client), "workspaces": workspaces}
+
+
+async def _health(client: Any) -> dict[str, Any]:
+    """How it is; empty where it is a server that does not tell."""
+    from txcrush.cli._client import Refused
+
+    try:
+        told: dict[str, Any] = await client.get("/v1/health/details")
+    except Refused:
+        return {}
+    return told
 
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The same for people; only the latest sessions of each workspace."""
     pid = f" (pid {found['pid']})" if "pid" in found else ""
     shown = [f"txcrush {found['version']} at {found['host']}{pid}"]
+    for problem in found["health"].get("problems", ()):
+        shown.append(f"{problem['severity']}: {problem['message']}")
+        shown.append(f"  -> {problem['action']}")
     if not found["workspaces"]:
         shown.append("no workspace is open")
     for workspace in found["workspaces"]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred, succeed
 
+from txcrush import failpoints
 from txcrush.core.agents import Agents
 from txcrush.core.desk_book import DeskBook
 from txcrush.core.edges import Edges
@@ -15,12 +16,14 @@ from txcrush.core.events import EventLog
 from txcrush.core.file_records import FileHistory, FileTracker
 from txcrush.core.instructions import Facts
 from txcrush.core.listing import Listing, absolute
+from txcrush.core.measured_provider import measured
 from txcrush.core.permissions import Desk
 from txcrush.core.policies import Policies
 from txcrush.core.presence import Claims
 from txcrush.core.questions import Questions
 from txcrush.core.recovery import Recovery
 from txcrush.core.run import Run
+from txcrush.core.run_log import RunLog
 from txcrush.core.runs import Runs
 from txcrush.core.sessions import Sessions
 from txcrush.core.settings import WorkspaceSettings
@@ -74,13 +77,15 @@ class Assembly:
         self._events = EventLog(
             store, edges.encode_event, edges.frame, clock, skip.upto, encode_apart=edges.encode_apart
         )
+        self._events.figures = edges.observations.streams
         self._listing = Listing(edges.register, self._entry(), clock)
         self._book = DeskBook(store, self._events, clock, new_id, edges.redact)
         self._skills = Skills(
             lambda: edges.skill_files.find(request.path, settings.config),
             lambda: settings.config.options.disabled_skills,
         )
-        self._agents = Agents(lambda: settings.config, edges.build_provider, self._facts, _mcp_ready)
+        build = measured(edges.build_provider, edges.observations.providers, clock)
+        self._agents = Agents(lambda: settings.config, build, self._facts, _mcp_ready)
 
     async def workspace(self) -> Workspace:
         """Put away what the last server left, and build on what is stored. Raises `StorageFailed`."""
@@ -89,6 +94,7 @@ class Assembly:
         sessions = Sessions(self._events, edges.clock, edges.new_id, await self._store.sessions())
         await self._book.interrupt()
         waiting = await Recovery(self._store, self._events, sessions, edges.clock, edges.new_id).recover()
+        failpoints.RECOVERY_DONE()
         await self._skills.refresh()
         policies = await self._policies(sessions)
         bare = self._equipment(sessions)
@@ -182,7 +188,8 @@ class Assembly:
         )
 
     def _toolbox(self, tools: Iterable[Tool]) -> Toolbox:
-        return Toolbox(tools, self._edges.parse_object, self._edges.repair_object)
+        edges = self._edges
+        return Toolbox(tools, edges.parse_object, edges.repair_object, edges.observations.tools)
 
     async def _policies(self, sessions: Sessions) -> Policies:
         def parent_of(session_id: SessionId) -> SessionId:
@@ -217,6 +224,7 @@ class Assembly:
             position,
             self._when_idle,
             self._listing.ensure,
+            RunLog(edges.clock, edges.observations.runs),
         )
         return runs
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core.events import EventLog
 from txcrush.model.desk import Answerer, DeskEntry, DeskKind, Settlement, Settler
 from txcrush.model.events import Change, Event, EventKind
@@ -89,6 +90,7 @@ class DeskBook:
         """The last server left these open; whoever asked is gone, so they are settled as interrupted and told of."""
         for entry in await self._store.pending_desk_entries():
             settled = self.settled(entry, Settlement.INTERRUPTED, BY_RESTART)
+            failpoints.RECOVERY_DESK()
             await self._events.commit([PutDeskEntry(settled)], [_withdrawn(entry)])
 
 

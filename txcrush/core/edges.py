@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from txcrush.core.events import EncodeApart
 from txcrush.core.instructions import Facts
+from txcrush.core.observations import Observations
 from txcrush.core.permissions import DirectoryOf
 from txcrush.core.toolbox import ParseObject, RepairObject
 from txcrush.core.workbench import MakeKit
@@ -32,7 +33,7 @@ class Edges(Struct, frozen=True):
     `facts` are those that hold for every workspace; `graces` are the create and the detach grace in seconds;
     `unanswered` is what becomes of a request that nobody answers, where a session has no policy of its own;
     `encode_apart` encodes a big event in a thread; `redact` takes known secrets out of a text; `budget` limits each
-    run.
+    run; `observations` count what is done.
     """
 
     open_store: OpenStore
@@ -55,5 +56,6 @@ class Edges(Struct, frozen=True):
     graces: tuple[float, float]
     unanswered: Unanswered = Unanswered()
     encode_apart: EncodeApart | None = None
+    observations: Observations = field(default_factory=Observations)
     budget: Budget = Budget()
     redact: Callable[[str], str] = str

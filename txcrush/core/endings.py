@@ -13,12 +13,13 @@ from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core import run_events
+from txcrush.core.closing import Closing
 from txcrush.core.events import EventLog
 from txcrush.core.observers import within
 from txcrush.core.run import Cancellation, Run
 from txcrush.core.sessions import Sessions
-from txcrush.core.turn import Closing
 from txcrush.model.errors import CrushError, StorageFailed
 from txcrush.model.events import Event
 from txcrush.model.runs import Outcome, RunEnd
@@ -66,6 +67,7 @@ def judged(run: Run, turn: TurnOf, error: Exception | None) -> tuple[Closing, Ru
         closing = last_words(lambda: turn.cancelled(cancellation))
         return closing, cancelled(cancellation, closing)
     if error is not None:
+        run.account.error_code = error.code if isinstance(error, CrushError) else type(error).__name__
         _log_failed(run, error)
         closing = last_words(lambda: turn.failed(error))
         return closing, failed(error, closing)
@@ -80,6 +82,14 @@ def last_words(say: Callable[[], Closing]) -> Closing:
     except Exception:
         log.failure("the last state of a run could not be told")
         return Closing()
+
+
+def refusal(error: Exception) -> CrushError:
+    """What the prompter is told where the prompt could not be kept."""
+    if isinstance(error, CrushError):
+        return error
+    log.failure("a prompt could not be kept", failure=Failure(error))
+    return StorageFailed()
 
 
 def _log_failed(run: Run, error: Exception) -> None:
@@ -123,6 +133,7 @@ class Endings:
         """End runs that never had a turn."""
         end = self._now(end)
         events = [run_events.completion(run, end, on_entry=True) for run in runs]
+        failpoints.DROP_JUDGED()
         return await self._written(runs, end, (), events, lambda _: events)
 
     async def _written(
@@ -136,6 +147,7 @@ class Endings:
     ) -> RunEnd:
         """Write; `in_vain` says what is published instead where the store refuses."""
         rows = [*changes, *(EndRun(run.id, replace(end, usage=run.ledger.usage)) for run in runs)]
+        failpoints.END_JUDGED()
 
         def refused(failure: Failure) -> Failure:
             log.error("{runs} ended, but not in the database: {reason}", runs=_named(runs), reason=failure.value)
@@ -151,6 +163,7 @@ class Endings:
             return _unwritten(end, error)
         except Exception as error:  # nobody else holds what is awaited here, so it is never a cancel
             return _unwritten(end, error)
+        failpoints.END_TOLD()
         return end
 
     def _now(self, end: RunEnd) -> RunEnd:

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txcrush.core.growth import States
+from txcrush.core.observations import StreamFigures
 from txcrush.core.observers import OneShot
 from txcrush.model.events import Change, Event, EventKind, LoggedEvent
 from txcrush.model.messages import Message
@@ -83,6 +84,7 @@ class EventLog:
     clock: Clock
     seq: int
     encode_apart: EncodeApart | None = None
+    figures: StreamFigures = field(default_factory=StreamFigures)
     _outbox: deque[_Batch] = field(default_factory=deque)
     _subscribers: dict[Subscriber, None] = field(default_factory=dict)
     _coming: dict[Subscriber, None] = field(default_factory=dict)
@@ -179,6 +181,11 @@ class EventLog:
     @property
     def subscribers(self) -> int:
         return len(self._subscribers)
+
+    @property
+    def queued_bytes(self) -> int:
+        """What waits in the queues of slow readers."""
+        return sum(getattr(one, "queued_bytes", 0) for one in self._subscribers)
 
     def when_drained(self) -> Deferred[None]:
         """Fires when everything handed in so far is published."""

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core.events import EventLog
 from txcrush.core.sessions import Sessions
 from txcrush.model.errors import StorageFailed
@@ -101,6 +102,7 @@ class FileHistory:
         await self._lock.acquire()
         try:
             await self._keep(await self._versions(session_id, path, old, new))
+            failpoints.FILE_KEPT()
         finally:
             self._lock.release()
 

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core.events import EventLog
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import AgentEvent, AgentEventType, Change, Event, EventKind
@@ -81,6 +82,7 @@ class LiveMessage:
             self._note("text")
             self._text.append(delta)
             self._grew()
+            failpoints.STREAM_TEXT()
 
     def reasoning(self, delta: str) -> None:
         if "reasoning" not in self._order:
@@ -97,11 +99,13 @@ class LiveMessage:
         self._note("calls")
         self._calls[call_id] = ToolCall(call_id, name)
         self.save()
+        failpoints.STREAM_CALL()
 
     def tool_call(self, call_id: str, name: str, arguments: str) -> None:
         self._note("calls")
         self._calls[call_id] = ToolCall(call_id, name, arguments, finished=True)
         self.save()
+        failpoints.STREAM_CALLED()
 
     def stalled(self, wait_s: float) -> None:
         if not self._closed:

@@ -11,6 +11,7 @@ from os import path as paths
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 
+from txcrush import failpoints
 from txcrush.core.desk_book import BY_RESTART, DeskBook, notified
 from txcrush.core.events import EventLog
 from txcrush.core.observers import OneShot
@@ -125,6 +126,7 @@ class Desk:
         self._pending[request.id] = pending
         try:
             await self._events.commit([PutDeskEntry(pending.entry)], [notified(ask.tool_call_id), put], pending.shown)
+            failpoints.PERMISSION_PUT()
             return await pending.answer.when()
         except CancelledError:
             if self._pending.pop(request.id, None) is not None:
@@ -190,6 +192,7 @@ class Desk:
         except Exception:
             self._reopen(pending)
             raise
+        failpoints.PERMISSION_ANSWERED()
         if outcome is Settlement.GRANTED_FOR_SESSION:
             self._grants.update(_grants(pending.ask, pending.request.path))
         pending.answer.fire(granted)

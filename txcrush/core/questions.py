@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core.desk_book import BY_RESTART, DeskBook, batch_settled, shortened
 from txcrush.core.events import EventLog
 from txcrush.core.observers import OneShot
@@ -88,6 +89,7 @@ class Questions:
             await self._events.commit([PutDeskEntry(one.entry)])
             one.kept = True
             self._advance()
+            failpoints.QUESTION_PUT()
             return await one.when_ended()
         except CancelledError:
             if self._waiting.pop(one.batch.id, None) is not None:
@@ -167,6 +169,7 @@ class Questions:
         except Exception:
             self._reopen(one)
             raise
+        failpoints.QUESTION_ANSWERED()
         one.end.fire(end)
         self._advance()
         return True

@@ -4,17 +4,18 @@ A run whose provider request may have gone out is over: it ends as interrupted, 
 calls answered, and no tool runs again. One that had not come that far is still waiting, and starts in its order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from txcrush import failpoints
 from txcrush.core import run_events
+from txcrush.core.closing import CANCELLED_TOOL
 from txcrush.core.events import EventLog
 from txcrush.core.live_message import message_event
 from txcrush.core.run import BY_STOP, Run
 from txcrush.core.sessions import Sessions
 from txcrush.core.transcript import STOP
-from txcrush.core.turn import CANCELLED_TOOL
 from txcrush.model.events import Change, Event
-from txcrush.model.ids import MessageId
+from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message, Part, Reasoning, Role, ToolCall, ToolResult
 from txcrush.model.runs import Outcome, RunEnd, RunRecord
 from txcrush.model.storage import DeleteMessage, EndRun, PutMessage, StoreChange
@@ -35,13 +36,15 @@ class Recovery:
         """End every run that had begun, and every message that no run is left to finish; returns the other runs, in
         order."""
         unfinished = await self._store.unfinished_runs()
-        for record in unfinished:
-            if record.began_at:
-                await self._interrupt(record)
+        for begun in _turns(record for record in unfinished if record.began_at):
+            failpoints.RECOVERY_RUN()
+            await self._interrupt(*begun)
+        failpoints.RECOVERY_MESSAGES()
         await self._put_away(await self._store.unfinished_messages())
         return [record for record in unfinished if not record.began_at]
 
-    async def _interrupt(self, record: RunRecord) -> None:
+    async def _interrupt(self, record: RunRecord, *folded: RunRecord) -> None:
+        """End a run, and with it those that had joined its turn; they share what is told of it, as ever."""
         now = int(self._clock.seconds())
         messages = await self._store.messages(record.prompt.session_id)
         changes, events, last = self._closed(messages, now)
@@ -53,8 +56,9 @@ class Recovery:
             text=last.text if last else "",
             ended_at=now,
         )
-        told = run_events.of_end(Run(record), [], end, "")
-        await self._events.commit([*changes, EndRun(record.id, end)], [*events, *told])
+        told = run_events.of_end(Run(record), [Run(one) for one in folded], end, "")
+        ends = [EndRun(one.id, end) for one in (record, *folded)]
+        await self._events.commit([*changes, *ends], [*events, *told])
 
     async def _put_away(self, unfinished: Sequence[Message]) -> None:
         """Half a summary is of no use to anybody; what else was said is kept, and closed."""
@@ -95,6 +99,14 @@ class Recovery:
             for call in last.tool_calls
             if call.id not in answered
         ]
+
+
+def _turns(begun: Iterable[RunRecord]) -> list[list[RunRecord]]:
+    """The runs of each session that had begun: it has one turn at a time, so all but the first had joined that."""
+    turns: dict[SessionId, list[RunRecord]] = {}
+    for record in begun:
+        turns.setdefault(record.prompt.session_id, []).append(record)
+    return list(turns.values())
 
 
 def _open(messages: Sequence[Message]) -> list[Message]:

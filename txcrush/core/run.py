@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred, fail, succeed
 
 from txcrush.core._runmachine import RunMachine, RunState
+from txcrush.core.account import Account
 from txcrush.core.budgets import Ledger
 from txcrush.core.observers import OneShot
 from txcrush.core.queue import UNTRACKED
@@ -44,6 +45,7 @@ class Run:
         self.ledger = ledger or Ledger(record.prompt.budget)
         self.state = RunState.ACCEPTED
         self.cancellation: Cancellation | None = None
+        self.account = Account()
         self._life = RunMachine(self)
         self._work: Deferred[None] | None = None
         self._kept: OneShot[None] = OneShot()

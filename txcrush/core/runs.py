@@ -11,17 +11,17 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core import queue
 from txcrush.core._runmachine import RunState
-from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words
+from txcrush.core.closing import Closing
+from txcrush.core.endings import Endings, TurnOf, cancelled, judged, last_words, refusal
 from txcrush.core.observers import OneShot
 from txcrush.core.queue import Decision, HandOff, Holder, Reservation, Slot
 from txcrush.core.run import BY_CLEARING, BY_DELETION, BY_INTERRUPTION, BY_STOP, BY_USER, Cancellation, Run
-from txcrush.core.turn import Closing
+from txcrush.core.run_log import RunLog
 from txcrush.model.errors import (
-    CrushError,
     PromptEmpty,
     RunFolded,
     RunIdReused,
@@ -29,7 +29,6 @@ from txcrush.model.errors import (
     SessionIdMissing,
     SessionProcessing,
     ShuttingDown,
-    StorageFailed,
     WorkspaceClosing,
 )
 from txcrush.model.ids import MessageId, RunId, SessionId
@@ -56,6 +55,7 @@ class Runs:
         position: int,
         when_idle: Callable[[], None],
         listed: Callable[[], Deferred[None]] = lambda: succeed(None),
+        run_log: RunLog | None = None,
     ) -> None:
         self._store = store
         self._endings = endings
@@ -65,6 +65,7 @@ class Runs:
         self._position = position
         self._when_idle = when_idle
         self._listed = listed
+        self._run_log = run_log or RunLog(clock)
         self._slots: dict[SessionId, Slot[Run]] = {}
         self._live: dict[RunId, Run] = {}
         self._tasks: set[Deferred[None]] = set()
@@ -73,8 +74,9 @@ class Runs:
 
     # Accepting
 
-    def accept(self, prompt: Prompt) -> Run:
-        """Take the prompt; the run of its run id where there is one already. Nothing is awaited here.
+    def accept(self, prompt: Prompt, client_id: str = "") -> Run:
+        """Take the prompt; the run of its run id where there is one already. Nothing is awaited here. `client_id` is of
+        the client that sent it, as far as that is known: for the log.
 
         Raises `PromptEmpty`, `SessionIdMissing`, `WorkspaceClosing`, `RunIdReused` or `SessionBusy`.
         """
@@ -90,9 +92,9 @@ class Runs:
         slot = self._slot(prompt.session_id)
         if prompt.when_busy == WhenBusy.REJECT and not slot.is_idle:
             raise SessionBusy
-        return self._register(prompt, slot)
+        return self._register(prompt, slot, client_id)
 
-    def _register(self, prompt: Prompt, slot: Slot[Run]) -> Run:
+    def _register(self, prompt: Prompt, slot: Slot[Run], client_id: str) -> Run:
         self._position += 1
         record = RunRecord(
             id=prompt.run_id or prompt.key or RunId(self._new_id()),
@@ -102,7 +104,9 @@ class Runs:
             accepted_at=int(self._clock.seconds()),
         )
         run = Run(record)
+        self._run_log.accepted(run, client_id)
         self._live[run.id] = run
+        failpoints.RUN_ACCEPTED()
         self._spawn(self._dispatch(run, slot, Reservation(slot)))
         return run
 
@@ -117,6 +121,7 @@ class Runs:
             first = queue.resume(slot)
             if first is not None:
                 first.activate()
+                failpoints.RECOVERY_RESUMED()
                 self._spawn(self._work(slot, first))
 
     def hold(self, session_id: SessionId, holder: Holder) -> None:
@@ -181,9 +186,11 @@ class Runs:
     async def stop(self) -> None:
         """End the active runs, leave what is queued to the next start, and wait for the last writes."""
         self._closing = True
+        failpoints.STOP_BEGUN()
         for slot in list(self._slots.values()):
             for run in queue.clear(slot):
                 self._leave(run)
+            failpoints.STOP_LEFT()
             if slot.active is not None:
                 slot.active.cancel(BY_STOP)
         while self._tasks:
@@ -236,7 +243,7 @@ class Runs:
         except Exception as error:  # nobody else holds what is awaited, so it is never a cancel
             reservation.release()
             self._forget(run)
-            run.refuse(_told(error))
+            run.refuse(refusal(error))
             return
         if known is not None:
             reservation.release()
@@ -244,6 +251,7 @@ class Runs:
             self._join_past(run, known)
             return
         await listed
+        failpoints.RUN_KEPT()
         run.kept()
         await self._place(run, slot, reservation)
 
@@ -264,9 +272,11 @@ class Runs:
         match queue.decide(slot, run, reservation, is_cancelled=is_cancelled):
             case Decision.RUN:
                 run.activate()
+                failpoints.RUN_ACTIVE()
                 await self._work(slot, run)
             case Decision.QUEUE:
                 run.enqueue()
+                failpoints.RUN_QUEUED()
             case Decision.INTERRUPT:
                 run.enqueue()
                 if slot.active is not None:
@@ -281,6 +291,7 @@ class Runs:
         run: Run | None = first
         while run is not None:
             turn = self._new_turn(run, lambda: self._drain(slot))
+            self._run_log.began(run)
             error = await run.work(turn.take())
             closing, end = judged(run, turn, error)
             run = await self._end(slot, run, turn, closing, end)
@@ -292,6 +303,7 @@ class Runs:
         handed: list[HandOff[Run]] = []
 
         def hand_off() -> None:
+            failpoints.END_WRITTEN()
             if not handed:
                 handed.append(self._hand_off(slot, run))
 
@@ -318,6 +330,7 @@ class Runs:
         handed = queue.hand_off(slot, ended)
         if handed.next is not None:
             handed.next.activate()
+            failpoints.RUN_HANDED()
         return handed
 
     def _drain(self, slot: Slot[Run]) -> list[Run]:
@@ -338,6 +351,7 @@ class Runs:
     def _finish(self, runs: Sequence[Run], end: RunEnd) -> None:
         for run in runs:
             self._forget(run)
+            self._run_log.ended(run, end)
             run.finish(end)
 
     # Bookkeeping
@@ -369,14 +383,6 @@ class Runs:
             del self._slots[session_id]
         if not self.any_live:
             self._when_idle()
-
-
-def _told(error: Exception) -> CrushError:
-    """What the prompter is told where the prompt could not be kept."""
-    if isinstance(error, CrushError):
-        return error
-    log.failure("a prompt could not be kept", failure=Failure(error))
-    return StorageFailed()
 
 
 def _same(run: Run, prompt: Prompt) -> Run:

@@ -6,6 +6,7 @@ from msgspec import Struct
 from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core.kept_output import KeptOutput, whole
 from txcrush.core.observers import within
 from txcrush.core.sessions import Sessions
@@ -100,6 +101,7 @@ class ShellCommands:
 
     async def _kept(self, session_id: SessionId, command: str, columns: int) -> ShellAnswer:
         answer = await self._answer(self._line(command, columns))
+        failpoints.SHELL_EXITED()
         if self._is_closed:
             raise WorkspaceClosing
         if self._sessions.exists(session_id):
@@ -133,6 +135,7 @@ class ShellCommands:
             child = await self._processes.start(self._make_program(line), out.take, err.take)
         except CannotStart as error:
             return ShellAnswer(error.message, 1)
+        failpoints.SHELL_RUNNING()
         try:
             status = await child.when_exited()
         except CancelledError:

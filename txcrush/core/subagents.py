@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core import run_events
 from txcrush.core.agents import Agents, Crew
 from txcrush.core.endings import failed, judged
@@ -93,6 +94,7 @@ class SubAgents:
         """
         crew = self._crew(errand)
         session = await self._open(use, errand)
+        failpoints.ERRAND_OPENED()
         run = self._run_in(session, errand.prompt, self._caller(use.session_id))
         equipment = replace(self._with, agents=_Hired(crew), toolbox=self._make_toolbox(errand.tools))
         turn = Turn(run, equipment, list, lambda _: ())
@@ -156,7 +158,9 @@ class SubAgents:
         self._errands[session_id] = run, gone
         try:
             end = await self._worked(run, turn, errand)
+            failpoints.ERRAND_ENDED()
             await self._charge(caller, session_id)
+            failpoints.ERRAND_CHARGED()
         finally:
             del self._errands[session_id]
             gone.fire(None)

@@ -8,14 +8,15 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core.agents import Brain
+from txcrush.core.closing import describe
 from txcrush.core.equipment import Equipment
 from txcrush.core.observers import OneShot
 from txcrush.core.run import Cancellation
 from txcrush.core.runs import Runs
 from txcrush.core.summary_message import NOTHING, SummaryMessage
 from txcrush.core.transcript import Addition
-from txcrush.core.turn import describe
 from txcrush.model.errors import CrushError, Failed, SessionNotFound
 from txcrush.model.ids import SessionId
 from txcrush.model.providers import ModelReply
@@ -105,7 +106,9 @@ class Summary:
         """Write the end; returns what is told to those who wait."""
         last = self._last(error)
         if last.changes:
+            failpoints.SUMMARY_WRITTEN()
             await self._with.transcript.add(last)
+            failpoints.SUMMARY_KEPT()
         if self._cancelled or error is None:
             return None
         if not isinstance(error, CrushError):

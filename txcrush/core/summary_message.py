@@ -6,6 +6,7 @@
 
 from collections.abc import Sequence
 
+from txcrush import failpoints
 from txcrush.core import history, retries, usage
 from txcrush.core.agents import Brain
 from txcrush.core.asking import bare_request, system_turns
@@ -13,6 +14,7 @@ from txcrush.core.instructions import SUMMARY, summary_request
 from txcrush.core.live_message import LiveMessage
 from txcrush.core.sessions import Sessions, session_event
 from txcrush.core.transcript import Addition, Transcript
+from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message
 from txcrush.model.providers import ModelReply, UserTurn
@@ -55,7 +57,12 @@ class SummaryMessage:
         turns = _conversation(brain, past, self._session())
         live, addition = self._transcript.assistant(self._session_id, brain.model.id, brain.config.id, is_summary=True)
         self._live = live
-        await self._transcript.add(addition)
+        try:
+            await self._transcript.add(addition)
+        except StorageFailed:  # there is no such message to finish
+            self.abandon()
+            raise
+        failpoints.SUMMARY_BEGUN()
         request = bare_request(brain, turns, self._session_id, 0)
         return await retries.ask(self._clock, lambda: brain.provider.stream(request, live), live.reset)
 

@@ -7,6 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.core import retries, usage
 from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import bare_request, system_turns
@@ -98,11 +99,13 @@ class Titles:
         self, session_id: SessionId, prompt: str, crew: Crew, spend: Callable[[Usage, float], None]
     ) -> None:
         for brain in (crew.small, crew.large):
+            failpoints.TITLE_ASKING()
             try:
                 title, reply = await self._ask(session_id, prompt, brain)
             except CrushError as error:
                 log.info("no title from {model}: {reason}", model=brain.model.id, reason=str(error))
                 continue
+            failpoints.TITLE_WRITTEN()
             spend(reply.usage, usage.cost(reply.usage, brain.model, flat_rate=brain.config.flat_rate))
             if reply.finish != FinishReason.MAX_TOKENS:
                 await self._save(session_id, clean(title) or from_prompt(prompt), brain, reply)

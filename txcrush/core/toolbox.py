@@ -8,7 +8,9 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, DeferredSemaphore, FirstError
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core import media
+from txcrush.core.observations import ToolFigures
 from txcrush.core.observers import apart
 from txcrush.model.errors import CrushError, Refused
 from txcrush.model.ids import MessageId, SessionId
@@ -52,15 +54,18 @@ class Toolbox:
     """The tools on offer. `parse` turns a call's input into an object, or raises ValueError; `repair` mends what it
     cannot read."""
 
-    def __init__(self, tools: Iterable[Tool], parse: ParseObject, repair: RepairObject) -> None:
+    def __init__(
+        self, tools: Iterable[Tool], parse: ParseObject, repair: RepairObject, figures: ToolFigures | None = None
+    ) -> None:
         self._tools = {tool.spec.name: tool for tool in tools}
         self._parse = parse
         self._repair = repair
+        self._figures = figures or ToolFigures()
 
     def without(self, names: Collection[str]) -> "Toolbox":
         """The same but for these."""
         kept = [tool for name, tool in self._tools.items() if name not in names]
-        return Toolbox(kept, self._parse, self._repair)
+        return Toolbox(kept, self._parse, self._repair, self._figures)
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """The tools as a model is offered them, by name."""
@@ -109,7 +114,14 @@ class Toolbox:
             supports_images=place.supports_images,
             model_name=place.model_name,
         )
-        return await tool.run(use)
+        failpoints.TOOL_STARTING()
+        output = await tool.run(use)
+        failpoints.TOOL_DONE()
+        return output
+
+    def note(self, call: ToolCall, outcome: str) -> None:
+        """Count a call that has ended; what models invent is one name."""
+        self._figures.calls.add(call.name if call.name in self._tools else "unknown", outcome)
 
     def is_parallel(self, call: ToolCall) -> bool:
         tool = self._tools.get(call.name)
@@ -163,18 +175,22 @@ class _Step:
             self._side_by_side.release()
 
     async def _one(self, call: ToolCall) -> None:
+        outcome = "ok"
         try:
             output = await self._toolbox.output(call, self._place)
         except CancelledError:
+            self._toolbox.note(call, "cancelled")
             raise
         except Refused as refused:
-            output = _refusal(refused.message)
+            output, outcome = _refusal(refused.message), "refused"
         except CrushError as error:
             self._error = self._error or error
             output = _refusal(error.message)
         except Exception as error:
             log.failure("tool {name} crashed", name=call.name)
             output = _refusal(f'tool "{call.name}" panicked: {type(error).__name__}: {error}')
+            outcome = "crashed"
+        self._toolbox.note(call, "error" if output.is_error and outcome == "ok" else outcome)
         self._stop_turn = self._stop_turn or output.stop_turn
         result = _result(call, output)
         self._results.append(result)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from txcrush.core.events import EventLog
 from txcrush.core.live_message import LiveMessage, message_event
 from txcrush.core.sessions import Sessions
+from txcrush.model.errors import StorageFailed
 from txcrush.model.events import Change, Event
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Binary, Finish, FinishReason, Message, Part, Role, ShellCommand, Text, ToolResult
@@ -20,10 +22,13 @@ STOP = Finish(FinishReason.STOP, 0)
 
 
 class Addition(Struct, frozen=True):
-    """A message to be made or taken back: what to write, and what to publish after that. It is counted already."""
+    """A message to be made or taken back: what to write, and what to publish after that. It is counted already:
+    `count` more messages of the session, which are not there where the write is refused."""
 
     changes: tuple[StoreChange, ...]
     events: tuple[Event, ...]
+    session_id: SessionId = SessionId("")
+    count: int = 0
 
 
 class Transcript:
@@ -42,7 +47,13 @@ class Transcript:
 
     def add(self, addition: Addition) -> Deferred[None]:
         """Write it and show it; fires when that is done."""
-        return self._events.commit(addition.changes, addition.events)
+        return self._events.commit(addition.changes, addition.events).addErrback(self._uncount, addition)
+
+    def _uncount(self, failure: Failure, addition: Addition) -> Failure:
+        """The store refused: the session has not got the message."""
+        if failure.check(StorageFailed) is not None:
+            self._sessions.counted(addition.session_id, -addition.count)
+        return failure
 
     def user(self, prompt: Prompt, message_id: MessageId, changes: Sequence[StoreChange] = ()) -> Addition:
         """The prompt as a user message: one text part, one part per attachment."""
@@ -63,7 +74,7 @@ class Transcript:
         message = self._message(self.new_id(), session_id, Role.TOOL, [result, STOP])
         size = len(result.content) + len(result.metadata) + len(result.data)
         event = await self._events.prepared(message_event(message, Change.CREATED), size)
-        return Addition((PutMessage(message), *self._sessions.counted(session_id, 1)), (event,))
+        return Addition((PutMessage(message), *self._sessions.counted(session_id, 1)), (event,), session_id, 1)
 
     def assistant(
         self,
@@ -101,7 +112,8 @@ class Transcript:
         self.ended(live)
         message = live.snapshot()
         counted = self._sessions.counted(message.session_id, -1)
-        return Addition((DeleteMessage(message.id), *counted), (message_event(message, Change.DELETED),))
+        told = (message_event(message, Change.DELETED),)
+        return Addition((DeleteMessage(message.id), *counted), told, message.session_id, -1)
 
     def flush(self) -> None:
         """Hand everything that grew to the store, whose reads see every write before them."""
@@ -123,4 +135,5 @@ class Transcript:
 
     def _create(self, message: Message, changes: Sequence[StoreChange] = ()) -> Addition:
         counted = self._sessions.counted(message.session_id, 1)
-        return Addition((PutMessage(message), *counted, *changes), (message_event(message, Change.CREATED),))
+        told = (message_event(message, Change.CREATED),)
+        return Addition((PutMessage(message), *counted, *changes), told, message.session_id, 1)

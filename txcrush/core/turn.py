@@ -7,12 +7,13 @@ begun is noted before the await that does it, so that the end finds it also wher
 
 from collections.abc import Callable, Collection, Sequence
 
-from msgspec import Struct
 from msgspec.structs import replace
 
+from txcrush import failpoints
 from txcrush.core import budgets, history, loops, retries, usage
 from txcrush.core.agents import Brain, Crew
 from txcrush.core.asking import model_request, system_turns
+from txcrush.core.closing import CANCELLED_TOOL, FAILED_TOOL, Closing, describe
 from txcrush.core.equipment import Equipment
 from txcrush.core.instructions import resumed_request
 from txcrush.core.live_message import LiveMessage
@@ -21,31 +22,17 @@ from txcrush.core.sessions import session_event
 from txcrush.core.summary_message import SummaryMessage, is_nearly_full
 from txcrush.core.toolbox import Done, Place, Toolbox
 from txcrush.core.transcript import Addition
-from txcrush.model.errors import BudgetExhausted, CrushError, Failed, ProviderError, SessionNotFound
-from txcrush.model.events import Event
+from txcrush.model.errors import Failed, SessionNotFound, StorageFailed
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message, ToolCall, ToolResult
 from txcrush.model.providers import ModelReply
 from txcrush.model.providers import Turn as ModelTurn
 from txcrush.model.runs import Prompt
 from txcrush.model.sessions import Session
-from txcrush.model.storage import BeginRun, PutSession, StartRun, StoreChange
-
-CANCELLED_TOOL = "Error: user cancelled assistant tool calling"
-FAILED_TOOL = "There was an error while executing the tool"
-
+from txcrush.model.storage import BeginRun, PutSession, StartRun
 
 FOR_INTERACTIVE_RUNS = frozenset({"question"})
 """Tools that make no sense where nobody is there to answer."""
-
-
-class Closing(Struct, frozen=True):
-    """The last words of a turn: what to write, what to publish, and what the run's end says."""
-
-    changes: tuple[StoreChange, ...] = ()
-    events: tuple[Event, ...] = ()
-    message_id: MessageId = MessageId("")
-    text: str = ""
 
 
 class Turn:
@@ -70,6 +57,8 @@ class Turn:
         self._live: LiveMessage | None = None
         self._said = bool(run.record.user_message_id)
         self._results: dict[str, ToolResult] = {}
+        self._unkept: dict[str, ToolResult] = {}
+        self._has_begun = False
         self._finish = Finish(FinishReason.UNKNOWN, 0)
         self._accounted = False
         self._signatures: list[bytes] = []
@@ -95,6 +84,7 @@ class Turn:
         is_first = not history.has_user_text(past)
         conversation = self._opening(crew, past, session.summary_message_id, self.run.prompt)
         await self._say(self.run)
+        failpoints.TURN_SAID()
         live = await self._prepared(crew.large, conversation)
         if is_first and not session.parent_session_id:  # only now, so that the title's event counts both messages
             self._with.titles.start(self.session_id, self.run.prompt.text, crew, self.run.ledger.spend)
@@ -122,6 +112,7 @@ class Turn:
         request = model_request(brain, conversation, self.session_id, toolbox.specs())
         reply = await retries.ask(self._with.clock, lambda: brain.provider.stream(request, live), live.reset)
         live.reasoning_ended()
+        failpoints.TURN_ANSWERED()
         self._account(brain, reply, conversation, live)
         done = await self._run_tools(brain, toolbox, live, is_whole=reply.finish != FinishReason.MAX_TOKENS)
         goes_on = bool(live.calls) and reply.finish == FinishReason.TOOL_USE and not done.stop_turn
@@ -144,7 +135,9 @@ class Turn:
         taken = self._drain()
         self.folded += taken
         for run in taken:
+            failpoints.TURN_FOLDING()
             await self._say(run)
+            failpoints.TURN_FOLDED()
             conversation.append(self._prompt_turn(run.prompt, brain))
 
     async def _begin(self, brain: Brain) -> LiveMessage:
@@ -155,7 +148,15 @@ class Turn:
         self._results.clear()
         live, addition = self._with.transcript.assistant(self.session_id, brain.model.id, brain.config.id, begun)
         self._live = live
-        await self._with.transcript.add(addition)
+        try:
+            await self._with.transcript.add(addition)
+        except StorageFailed:  # there is no such message; the end of a turn that had begun makes one of its own
+            live.discard()
+            self._retire_live()
+            self._live = None
+            raise
+        self._has_begun = True
+        failpoints.TURN_BEGUN()
         return live
 
     def _offered(self, crew: Crew) -> Toolbox:
@@ -193,7 +194,12 @@ class Turn:
     async def _keep(self, result: ToolResult) -> None:
         addition = await self._with.transcript.prepared_result(self.session_id, result)
         self._results[result.tool_call_id] = result
-        await self._with.transcript.add(addition)
+        try:
+            await self._with.transcript.add(addition)
+        except StorageFailed:
+            self._unkept[result.tool_call_id] = self._results.pop(result.tool_call_id)
+            raise
+        failpoints.TOOL_KEPT()
 
     async def _end_step(self) -> None:
         """Finish this step's message; the turn goes on with another."""
@@ -202,6 +208,7 @@ class Turn:
         sessions = self._changed_session()
         changes = [*map(PutSession, sessions), put]
         await self._with.events.commit(changes, [*map(session_event, sessions), event])
+        failpoints.TURN_STEPPED()
 
     def _account(self, brain: Brain, reply: ModelReply, asked: Sequence[ModelTurn], live: LiveMessage) -> None:
         """Add what the step used to the session: before its tools, for a cancel of those does not take it back. An
@@ -212,6 +219,7 @@ class Turn:
         else:
             price = usage.cost(used, brain.model, flat_rate=brain.config.flat_rate)
         self.run.ledger.spend(used, price)
+        self.run.account.step(brain.config.id, brain.model.id, used.input + used.cache_read, used.output)
         if sessions.exists(self.session_id):
             session = sessions.get(self.session_id)
             gauges = usage.gauges(session, used)
@@ -249,7 +257,9 @@ class Turn:
         self.run.ledger.spend(reply.usage, usage.cost(reply.usage, brain.model, flat_rate=brain.config.flat_rate))
         kept = summary.kept(brain, reply)
         self._summary = None
+        failpoints.SUMMARY_WRITTEN()
         await work.transcript.add(kept)
+        failpoints.SUMMARY_KEPT()
 
     async def _resume(self, crew: Crew) -> list[ModelTurn]:
         """The turn goes on from its summary, with its prompt said anew."""
@@ -258,6 +268,7 @@ class Turn:
         past = history.after_summary(stored, session.summary_message_id)
         prompt = replace(self.run.prompt, text=resumed_request(self.run.prompt.text))
         await self._with.transcript.add(self._with.transcript.user(prompt, self._with.transcript.new_id()))
+        failpoints.TURN_RESUMED()
         return self._opening(crew, past, session.summary_message_id, prompt)
 
     # The conversation
@@ -318,13 +329,14 @@ class Turn:
 
     def failed(self, error: Exception) -> Closing:
         """Close what is open; an error before the model was asked leaves no assistant message (R-ERR-03)."""
-        if self._live is None or not self._with.sessions.exists(self.session_id):
+        if not (self._live or self._has_begun) or not self._with.sessions.exists(self.session_id):
             return self._abandoned()
+        missing = self._unbegun()
         title, details = describe(error)
         if self._summary is not None:  # the answer itself went well
             return self._closed(self._finish, [self._summary.failed(details)])
         finish = Finish(FinishReason.ERROR, int(self._with.clock.seconds()), title, details)
-        return self._closed(finish, self._open_calls_answered(FAILED_TOOL))
+        return self._closed(finish, [*missing, *self._open_calls_answered(FAILED_TOOL)])
 
     def _abandoned(self) -> Closing:
         """There is nothing to close, or nowhere to write it."""
@@ -353,7 +365,9 @@ class Turn:
         names = {call.id: call.name for call in self._live.calls}
         missing = [call_id for call_id in self._live.close() if call_id not in self._results]
         self._mend_inputs(self._live)
-        results = (ToolResult(call_id, names[call_id], text, is_error=True) for call_id in missing)
+        results = (
+            self._unkept.get(call_id) or ToolResult(call_id, names[call_id], text, is_error=True) for call_id in missing
+        )
         return [self._with.transcript.result(self.session_id, result) for result in results]
 
     def _closed(self, finish: Finish, additions: Sequence[Addition] = ()) -> Closing:
@@ -375,12 +389,3 @@ class Turn:
     def _model_names(self) -> tuple[str, str]:
         current = self._with.agents.current()
         return (current[1].id, current[0].provider) if current else ("", "")
-
-
-def describe(error: Exception) -> tuple[str, str]:
-    """Title and details of a failure, for the finish part (`agent.md` 8.3)."""
-    if isinstance(error, ProviderError):
-        return error.title or "Provider Error", error.message
-    if isinstance(error, BudgetExhausted):
-        return error.title, error.message
-    return "Provider Error", error.message if isinstance(error, CrushError) else str(error) or type(error).__name__

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.core.agents import Agents
 from txcrush.core.event_ids import EventIds
 from txcrush.core.events import EventLog, Frame
@@ -147,7 +148,9 @@ class Workspace:
         self.sessions.get(session_id)
         await self.runs.empty(session_id)
         await self._subagents.empty(session_id)
+        failpoints.SESSION_EMPTIED()
         await self.sessions.delete(session_id)
+        failpoints.SESSION_DELETED()
         self.permissions.forget(session_id)
 
     async def close(self) -> None:
@@ -166,6 +169,7 @@ class Workspace:
         shell_commands = Deferred.fromCoroutine(self.shell_commands.close())
         try:
             await self.runs.stop()
+            failpoints.STOP_PARKED()
             await self.kit.close()
         finally:
             await shell_commands
@@ -173,6 +177,7 @@ class Workspace:
     async def _close_store(self) -> None:
         self.transcript.flush()
         await self.events.when_drained()
+        failpoints.STOP_FLUSHED()
         self.events.end()
         await self._listing.settle(self.store)
         await self.store.close()

@@ -15,6 +15,7 @@ from txcrush.http.client_ids import query_client_id
 from txcrush.http.routing import Call
 from txcrush.http.unixsocket import peer_pid
 from txcrush.model.desk import Answerer, Settler
+from txcrush.model.errors import BadRequest
 from txcrush.model.ids import ClientId, WorkspaceId
 
 Holder = tuple[WorkspaceId, int]
@@ -79,6 +80,13 @@ class Callers:
             return Answerer(Settler.CLIENT, query_client_id(call), via)
         known = set(self._streams.get((call.workspace_id, _pid(call.request) or 0), ()))
         return Answerer(Settler.CLIENT, known.pop() if len(known) == 1 else ClientId(""), via)
+
+    def client_id(self, call: Call) -> ClientId:
+        """The client that calls, empty where that cannot be known."""
+        try:
+            return self.answerer(call).client_id
+        except BadRequest:
+            return ClientId("")
 
 
 def _via(request: IRequest) -> str:

@@ -68,7 +68,7 @@ class EventRoutes:
         return None
 
     async def _plain(self, call: Call, workspace: Workspace) -> None:
-        reader = Reader(call.request, self._clock)
+        reader = Reader(call.request, self._clock, workspace.events.figures)
         workspace.events.subscribe(reader)
         try:
             ended = reader.run()
@@ -80,7 +80,12 @@ class EventRoutes:
 
     async def _rich(self, call: Call, workspace: Workspace) -> None:
         reader = RichReader(
-            call.request, self._clock, workspace.event_ids, self._naming, wants_deltas=_asks(call, "deltas")
+            call.request,
+            self._clock,
+            workspace.events.figures,
+            workspace.event_ids,
+            self._naming,
+            wants_deltas=_asks(call, "deltas"),
         )
         snapshot = WorkspaceSnapshot(workspace)
         resuming = Resuming(workspace.events, workspace.event_ids, workspace.store, snapshot, reader)

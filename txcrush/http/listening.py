@@ -84,6 +84,14 @@ class Listening:
         self._sites: list[CrushSite] = []
 
     @property
+    def open_page_url(self) -> str:
+        """The page's address, that of `--web` or of the first TCP port, with the token; empty where there is none."""
+        if self.page_url is not None:
+            return self.page_url
+        first = next((address for address in self.addresses if address.startswith("http")), "")
+        return page_address(first, self.token) if first else ""
+
+    @property
     def connections(self) -> int:
         """How many connections are open."""
         return sum(len(site.channels) for site in self._sites)
@@ -127,6 +135,11 @@ class Listening:
             site.abort_all()
 
 
+def page_address(base: str, token: str | None) -> str:
+    """Where the page is below a server's address; the token in the fragment, which browsers keep to themselves."""
+    return f"{base}/ui/{f'#token={token}' if token else ''}"
+
+
 async def listen(
     reactor: IReactorTime,
     settings: ServerSettings,
@@ -163,7 +176,7 @@ async def listen(
                 port = await _listen_tcp(reactor, place, site)
                 listening.add(_url(port, place.secure), port, site)
                 if place.is_page:
-                    listening.page_url = f"{_url(port, secure=False)}/ui/{f'#token={token}' if token else ''}"
+                    listening.page_url = page_address(_url(port, secure=False), token)
     except BaseException:
         await listening.stop(0.0)
         raise

@@ -8,6 +8,7 @@ from twisted.internet.defer import TimeoutError
 from txcrush.core._runmachine import RunState
 from txcrush.core.run import BY_STOP, Run
 from txcrush.core.workspaces import Workspaces
+from txcrush.http.callers import Callers
 from txcrush.http.generations import Generations
 from txcrush.http.preferences import Waiting as HowLong
 from txcrush.http.preferences import waiting
@@ -49,10 +50,11 @@ REFUSALS = (
 class PromptRoutes:
     """One route family."""
 
-    def __init__(self, workspaces: Workspaces, clock: Clock, generations: Generations) -> None:
+    def __init__(self, workspaces: Workspaces, clock: Clock, generations: Generations, callers: Callers) -> None:
         self._workspaces = workspaces
         self._generations = generations
         self._clock = clock
+        self._callers = callers
 
     @route(
         "POST",
@@ -82,7 +84,7 @@ class PromptRoutes:
             raise AgentNotInitialized
         prompt = _prompt(call)
         how = waiting(call.header("Prefer"), has_run_id=bool(prompt.run_id))
-        run = workspace.runs.accept(prompt)
+        run = workspace.runs.accept(prompt, self._callers.client_id(call))
         try:
             reply = await self._answer(run, how)
         except RunFailed as error:

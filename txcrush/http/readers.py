@@ -18,6 +18,7 @@ from twisted.web.http import datetimeToString
 from zope.interface import implementer
 
 from txcrush.core.events import Frame
+from txcrush.core.observations import StreamFigures
 from txcrush.http.sending import Sender
 from txcrush.ports import Clock
 
@@ -37,6 +38,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 PLAIN_HEADERS: Headers = (
     (b"Content-Type", b"text/event-stream"),
     (b"Cache-Control", b"no-cache"),
+    (b"X-Accel-Buffering", b"no"),  # else nginx keeps even the head until its buffer is full: tried
     (b"Connection", b"close"),
 )
 
@@ -51,7 +53,8 @@ class Reader:
     heartbeat = b"\n"
     """The reference's client skips it without a word."""
 
-    def __init__(self, request: Any, clock: Clock) -> None:
+    def __init__(self, request: Any, clock: Clock, figures: StreamFigures) -> None:
+        self._figures = figures
         self._request = request
         self._clock = clock
         self._sender = Sender(request.channel.transport)
@@ -101,6 +104,11 @@ class Reader:
     # The queue
 
     @property
+    def queued_bytes(self) -> int:
+        """What waits for the client to read."""
+        return self._queued_bytes
+
+    @property
     def _is_held(self) -> bool:
         """Whether what comes has to wait."""
         return self._paused
@@ -121,6 +129,7 @@ class Reader:
         older = self._queue.pop(place, None)
         if older is not None:
             self._queued_bytes -= len(older.data)
+            self._figures.coalesced.add()
 
     def _is_over(self) -> bool:
         """An otherwise empty queue may hold one frame of any size."""
@@ -143,6 +152,7 @@ class Reader:
 
     def _give_up(self) -> None:
         self._stop_overflow()
+        self._figures.given_up.add()
         log.info("a reader of the event stream is too slow: ended, it can resume")
         self._take_all()
         self._finish()
@@ -162,6 +172,7 @@ class Reader:
 
     def _beat(self) -> None:
         if self._is_gone():
+            self._figures.given_up.add()
             log.info("a reader of the event stream takes nothing any more: cut off, it can resume")
             self._finish(at_once=True)
             return

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from txcrush.core.event_ids import EventIds
 from txcrush.core.events import Frame
+from txcrush.core.observations import StreamFigures
 from txcrush.core.observers import OneShot
 from txcrush.http.readers import Headers, Reader
 from txcrush.ports import Clock
@@ -54,9 +55,16 @@ class RichReader(Reader):
     heartbeat = HEARTBEAT
 
     def __init__(
-        self, request: Any, clock: Clock, ids: EventIds, naming: Naming, *, wants_deltas: bool = False
+        self,
+        request: Any,
+        clock: Clock,
+        figures: StreamFigures,
+        ids: EventIds,
+        naming: Naming,
+        *,
+        wants_deltas: bool = False,
     ) -> None:
-        super().__init__(request, clock)
+        super().__init__(request, clock, figures)
         self.wants_deltas = wants_deltas
         self._ids = ids
         self._naming = naming

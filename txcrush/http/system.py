@@ -21,16 +21,11 @@ VERSION = VersionInfo(
 
 
 class SystemRoutes:
-    """Health, version, control, and the goodbye of a client."""
+    """Version, control, and the goodbye of a client."""
 
     def __init__(self, workspaces: Workspaces, *, replaceable: bool) -> None:
         self._workspaces = workspaces
         self._replaceable = replaceable
-
-    @route("GET", "/v1/health", answers=None)
-    def health(self, _call: Call) -> Reply:
-        """Tell that the server is there."""
-        return OK
 
     @route("GET", "/v1/version", answers=VersionInfo)
     def version(self, _call: Call) -> Reply:

@@ -12,6 +12,8 @@ from txcrush.core.edges import Edges
 from txcrush.core.events import Frame
 from txcrush.core.instructions import TITLE, Facts
 from txcrush.core.jobs import Jobs
+from txcrush.core.observations import Observations
+from txcrush.core.observatory import Observatory, WatchedOpener
 from txcrush.core.observers import OneShot
 from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
@@ -28,6 +30,7 @@ from txcrush.model.messages import FinishReason
 from txcrush.model.processes import Program, ShellLine
 from txcrush.model.providers import ModelReply, ModelRequest, SystemTurn, Usage
 from txcrush.model.skills import FoundSkill, Skill
+from txcrush.model.vitals import Vitals
 from txcrush.ports import Store, StreamSink, Tool
 from txcrush.testing.memory_register import MemoryRegister
 from txcrush.testing.memory_store import MemoryStore
@@ -200,6 +203,8 @@ class Harness:
         self.provider = ScriptedProvider(steps, self.clock)
         self.config_files = MemoryConfigFiles(config or configuration())
         self.skill_files = HandedSkills()
+        self.observations = Observations()
+        self.vitals = Vitals()
         self.processes = ScriptedProcesses()
         self.stores = {} if stores is None else stores
         self.register = register or MemoryRegister()
@@ -212,12 +217,24 @@ class Harness:
         server = next(_servers)
         self._ids = (f"{server:08d}-0000-4000-8000-{number:012d}" for number in itertools.count(1))
         self.workspaces = Workspaces(
-            Opener(self._edges()),
+            WatchedOpener(Opener(self._edges()), self.observations, self.clock),
             succeed,
             self.clock,
             lambda: next(self._ids),
             idle_exit_s=idle_exit_s,
             stop=self._stop,
+        )
+
+    def observatory(self) -> Observatory:
+        """What watches the server; it sees `vitals`."""
+        return Observatory(
+            self.observations,
+            self.workspaces,
+            lambda _directories: succeed(self.vitals),
+            self.clock,
+            self.clock,
+            state_dir="/state",
+            build={"version": "test"},
         )
 
     def open(self, path: str = "/project", client: ClientId = CLIENT, **changes: object) -> "Deferred[Workspace]":
@@ -264,6 +281,7 @@ class Harness:
             facts=lambda path: Facts(path, "test", "1/2/2027"),
             graces=(30.0, 10.0),
             unanswered=self._unanswered,
+            observations=self.observations,
             budget=self._budget,
         )
 

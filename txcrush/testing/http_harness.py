@@ -13,6 +13,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from txcrush.http.channel import CrushChannel
+from txcrush.http.families import route_families
 from txcrush.http.guards import Policy
 from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
 from txcrush.http.page_sessions import PageSessions
@@ -23,7 +24,6 @@ from txcrush.testing.harness import CLIENT, Harness, NoProjectFiles, named_files
 from txcrush.testing.scripted_provider import Step
 from txcrush.wire.json import encode
 from txcrush.wire.sse import SseParser
-from txcrush.wiring import route_families
 
 UID = 1000
 SOCKET = UNIXAddress("/run/crush.sock")
@@ -188,13 +188,17 @@ class HttpHarness(Harness):
         **more: Any,
     ) -> None:
         super().__init__(steps, **more)
+        self.page_at = ""
+        self.observed = self.observatory()
         self.families = route_families(
             self.workspaces,
             self.clock,
+            self.observed,
             project_files=NoProjectFiles(),
             file_names=named_files,
             skill_files=self.skill_files,
             page=PageRoutes(PAGE_FOLDER, in_thread),
+            page_url=lambda: self.page_at,
             replaceable=replaceable,
         )
         self.app: Klein = build_app(self.families, in_thread)

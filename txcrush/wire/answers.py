@@ -38,6 +38,10 @@ class ImportedToken(Struct):
     success: bool
 
 
+class PageAddress(Struct):
+    url: str
+
+
 class PageSession(Struct):
     """When the page's session ends, in Unix seconds; null where no token is asked."""
 

@@ -31,8 +31,7 @@ Where to begin: `POST /v1/workspaces` with the path of a project opens it, `POST
 
 Bodies are JSON. In a request `null` means absent, keys match without regard to case, and fields that the server does
 not know are ignored; clients should ignore what they do not know in answers and events, too. A body may have 10 MiB
-and 64 levels. Every error has the one shape `Error`. A request whose head is too large is refused with 431, one that
-takes too long to arrive with 408."""
+and 64 levels. Every error has the one shape `Error`."""
 
 SECURITY = {
     "token": {
@@ -52,10 +51,12 @@ REFUSALS = {
     400: "The request is malformed, or holds what the server cannot use.",
     401: "No token, or a wrong one.",
     403: "The request comes from a page of another origin.",
+    408: "The request took too long to arrive.",
     413: "The body is larger than 10 MiB.",
     415: "The body is not `application/json`, which it has to be on TCP.",
     421: "The server does not answer to this host name; `--host-allow` adds one.",
     429: "Too many wrong tokens came from this address.",
+    431: "The head of the request is too large.",
     500: "Something failed; the message says what.",
     503: "The server stops, or has too much to do.",
 }

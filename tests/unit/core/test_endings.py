@@ -22,6 +22,45 @@ class EndingsCase(SynchronousTestCase):
 
 
 class Refused(EndingsCase):
+    def counted(self) -> tuple[int, int]:
+        """How many messages the session says that it has, and how many it has."""
+        session = self.talk.workspace.sessions.get(self.talk.session_id)
+        return session.message_count, len(self.talk.lines())
+
+    def test_promise_86_a_result_that_was_refused_is_kept_with_the_end(self) -> None:
+        self.provider.add(Call("c1", "look"))
+        run = self.talk.prompt("hi", "r1")
+        self.talk.store.fail_next(FULL)
+        self.tool.answer("c1", "seen")
+        self.assertEqual(now(run.when_ended()).error, "the disk is full")
+        self.assertEqual(self.talk.lines()[1:], ["assistant:  [error]", "tool: c1 seen"])
+        self.assertEqual(*self.counted())
+
+    def test_promise_86_an_answer_that_could_not_begin_leaves_no_message_and_is_not_counted(self) -> None:
+        self.provider.add("first")
+        self.talk.prompt("one", "r1")
+        self.provider.add(Wait(), Call("c1", "look"))
+        run = self.talk.prompt("two", "r2")
+        self.provider.proceed()
+        self.talk.store.hold()
+        self.tool.answer("c1")
+        self.talk.store.release(2)
+        self.talk.store.fail_next(FULL)
+        self.talk.store.release()
+        self.assertEqual(now(run.when_ended()).error, "the disk is full")
+        self.assertEqual(*self.counted())
+        self.assertEqual(self.talk.lines()[-1], "assistant:  [error]")
+
+    def test_promise_86_a_prompt_whose_answer_never_began_stands_alone(self) -> None:
+        self.talk.store.hold()
+        run = self.talk.prompt("hi", "r1")
+        self.talk.store.release(3)
+        self.talk.store.fail_next(FULL)
+        self.talk.store.release()
+        self.assertEqual(now(run.when_ended()).outcome, Outcome.FAILED)
+        self.assertEqual(self.talk.lines(), ["user: hi"])
+        self.assertEqual(*self.counted())
+
     def test_an_end_that_cannot_be_written_is_told_of_as_a_failure(self) -> None:
         self.provider.add(Wait(), "a")
         run = self.talk.prompt("hi", "r1")

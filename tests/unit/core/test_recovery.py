@@ -2,8 +2,8 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from txcrush.core.closing import CANCELLED_TOOL
 from txcrush.core.run import BY_STOP
-from txcrush.core.turn import CANCELLED_TOOL
 from txcrush.model.messages import Reasoning
 from txcrush.model.providers import Usage, UserTurn
 from txcrush.model.runs import Outcome
@@ -109,11 +109,14 @@ class Begun(CrashCase):
         folded = self.talk.prompt("two")
         self.provider.proceed()
         self.tool.answer("c1")
+        self.grow()
         later = self.crash()
         end = later.record(folded).end
         assert end is not None
-        self.assertEqual(end.outcome, Outcome.CANCELLED)
+        self.assertEqual((end.outcome, end.text), (Outcome.CANCELLED, "partial"))
         self.assertEqual(now(later.store.unfinished_runs()), [])
+        logged = now(later.store.events_after(0, 1000))
+        self.assertEqual([one.key for one in logged if one.kind == "run_complete"], ["r1"])
 
     def test_the_next_prompt_finds_a_conversation_that_a_provider_takes(self) -> None:
         self.provider.add("let me see", Call("c1", "look"))

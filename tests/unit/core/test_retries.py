@@ -8,8 +8,8 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core import retries
+from txcrush.core.closing import FAILED_TOOL, describe
 from txcrush.core.retries import BACK_OFF_S, RetriesFailed, delay_before
-from txcrush.core.turn import FAILED_TOOL, describe
 from txcrush.model.errors import Failed, ProviderError
 from txcrush.model.messages import FinishReason, Message, ToolCall, ToolResult
 from txcrush.model.providers import ModelReply, Usage

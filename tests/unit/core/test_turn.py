@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.core.turn import CANCELLED_TOOL, FAILED_TOOL
+from txcrush.core.closing import CANCELLED_TOOL, FAILED_TOOL
 from txcrush.model.errors import Failed, ProviderError
 from txcrush.model.messages import FinishReason, Message, Reasoning
 from txcrush.model.providers import AssistantTurn, CallResult, ResultsTurn, UserTurn

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from twisted.logger import Logger
 
-from txcrush.adapters.sqlite import migrate, queries
+from txcrush import failpoints
+from txcrush.adapters.sqlite import crush, migrate, queries
 from txcrush.adapters.sqlite.failures import is_busy, storage_failure
 from txcrush.adapters.sqlite.lock import DirectoryLock, prepare_directory
 from txcrush.model.storage import StoreHead
@@ -54,6 +55,7 @@ class Files:
         try:
             for reader in self.readers:
                 reader.close()
+            failpoints.CLOSE_CHECKPOINT()
             self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             log.warn("the WAL of {path} stays for the next start: {error}", path=self.path, error=error)
@@ -82,10 +84,13 @@ def _open_database(
     path: str, settings: OpenSettings, lock: DirectoryLock | None, new_id: NewId, undo: ExitStack
 ) -> Files:
     migrations = migrate.scripts() if settings.migrations is None else settings.migrations
+    crush.copy_beside(path)
     migrate.refuse_unknown(path, len(migrations))
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    failpoints.OPEN_CREATED()
     writer = _connect(path, settings, undo)
     journal_mode = _choose_journal(writer)
+    failpoints.OPEN_JOURNAL()
     writer.execute("PRAGMA synchronous = FULL")
     writer.execute("PRAGMA secure_delete = ON")
     writer.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
@@ -94,6 +99,7 @@ def _open_database(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
         (queries.GENERATION, new_id().replace("-", "")),
     )
+    failpoints.OPEN_READY()
     readers = tuple(_connect(path, settings, undo) for _ in range(READERS))
     for reader in readers:
         reader.execute("PRAGMA query_only = ON")

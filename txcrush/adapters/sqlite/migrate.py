@@ -4,10 +4,13 @@ Each runs in one transaction together with its `user_version`: interrupted anywh
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Sequence
 from importlib import resources
 
+from txcrush import failpoints
+from txcrush.adapters.sqlite import crush
 from txcrush.model.errors import StorageFailed
 
 
@@ -40,10 +43,14 @@ def migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str]
     """
     _refuse_unknown(connection, path, len(migrations))
     version = _version(connection)
-    if 0 < version < len(migrations):
+    if crush.is_crush(connection):
+        _back_up(connection, f"{path}.backup-crush")
+        _run(connection, 1, crush.adopting(connection, statements(migrations[0])))
+        version = 1
+    elif 0 < version < len(migrations):
         _back_up(connection, f"{path}.backup-{version}")
     for number, script in enumerate(migrations[version:], version + 1):
-        _run(connection, number, script)
+        _run(connection, number, statements(script))
 
 
 def uri(path: str) -> str:
@@ -53,6 +60,8 @@ def uri(path: str) -> str:
 
 def _refuse_unknown(connection: sqlite3.Connection, path: str, known: int) -> None:
     version = _version(connection)
+    if crush.is_crush(connection):
+        return
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
         raise StorageFailed(f"{path} is not a database of txcrush: move it away")
     if version > known:
@@ -77,13 +86,29 @@ def _back_up(connection: sqlite3.Connection, target: str) -> None:
         connection.backup(copy)
     finally:
         copy.close()
+    failpoints.MIGRATION_COPIED()
     os.replace(partial, target)
+    failpoints.MIGRATION_BACKED_UP()
 
 
-def _run(connection: sqlite3.Connection, number: int, script: str) -> None:
+def _run(connection: sqlite3.Connection, number: int, made: Sequence[str]) -> None:
     try:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version = {number};\nCOMMIT;")
-    except sqlite3.Error:
+        for statement in ("BEGIN IMMEDIATE", *made, f"PRAGMA user_version = {number}", "COMMIT"):
+            failpoints.MIGRATION_STATEMENT()
+            connection.execute(statement)
+        failpoints.MIGRATION_DONE()
+    except (sqlite3.Error, OSError):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script, each with the comments before it."""
+    found, begun = [], ""
+    for piece in re.split(r"(?<=;)", script):
+        begun += piece
+        if sqlite3.complete_statement(begun):
+            found.append(begun.strip())
+            begun = ""
+    return found if not begun.strip() else [*found, begun.strip()]

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
+from txcrush import failpoints
 from txcrush.adapters.sqlite import queries
 from txcrush.adapters.sqlite.answers import answer, asker
 from txcrush.adapters.sqlite.changes import accept_run, apply_changes
@@ -22,6 +23,7 @@ from txcrush.adapters.sqlite.files import Files, OpenSettings, open_files
 from txcrush.adapters.sqlite.readers import Query, Readers
 from txcrush.adapters.sqlite.retention import Retention
 from txcrush.adapters.sqlite.writer import Work, Writer
+from txcrush.core.observations import DatabaseFigures, Databases
 from txcrush.model.desk import DeskEntry, SessionPolicy
 from txcrush.model.errors import StorageFailed
 from txcrush.model.events import LoggedEvent
@@ -43,13 +45,18 @@ class SqliteStore:
     """One open data directory. The methods are called on the reactor's thread."""
 
     def __init__(
-        self, reactor: IReactorThreads, files: Files, retention: Retention, released: Callable[[], None]
+        self,
+        reactor: IReactorThreads,
+        files: Files,
+        retention: Retention,
+        released: Callable[[], None],
+        figures: DatabaseFigures,
     ) -> None:
         self._reactor = reactor
         self._files = files
         self._retention = retention
         self._released = released
-        self._writer = Writer(files.writer, reactor.callFromThread, retention, f"write {files.path}")
+        self._writer = Writer(files.writer, reactor.callFromThread, retention, f"write {files.path}", figures)
         self._readers = Readers(files.readers, reactor.callFromThread, f"read {files.path}")
         self._reading = 0
         self._closed = False
@@ -139,6 +146,7 @@ class SqliteStore:
         """Writer first: it passes the last reads on to the readers."""
         self._writer.stop_and_join()
         self._readers.stop_and_join()
+        failpoints.CLOSE_JOINED()
         self._files.close()
 
     def _settle_close(self, result: Failure | None) -> None:
@@ -196,6 +204,7 @@ class OpenSqliteStore:
         settings: OpenSettings,
         log_bytes: int = LOG_BYTES,
         log_age_s: int = LOG_AGE_S,
+        databases: Databases | None = None,
     ) -> None:
         self._reactor = reactor
         self._now = now
@@ -204,6 +213,7 @@ class OpenSqliteStore:
         self._log_bytes = log_bytes
         self._log_age_s = log_age_s
         self._open: set[str] = set()
+        self._databases = databases or Databases()
 
     def __call__(self, data_dir: str) -> "Deferred[Store]":
         deferred = asker()
@@ -228,11 +238,16 @@ class OpenSqliteStore:
 
     def _opened(self, files: Files, directory: str, deferred: "Deferred[Store]") -> None:
         retention = Retention(self._log_bytes, self._log_age_s, self._now)
-        store = SqliteStore(self._reactor, files, retention, partial(self._open.discard, directory))
+        figures = self._databases.opened(directory)
+        store = SqliteStore(self._reactor, files, retention, partial(self._released, directory), figures)
         if deferred.called:  # the asker has gone: nobody else would ever close it
             store.close()
         else:
             deferred.callback(store)
+
+    def _released(self, directory: str) -> None:
+        self._databases.closed(directory)
+        self._open.discard(directory)
 
     def _failed(self, failure: Failure, directory: str, deferred: "Deferred[Store]") -> None:
         self._open.discard(directory)

@@ -7,17 +7,21 @@ ever fails by its own fault.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from txcrush import failpoints
 from txcrush.adapters.sqlite.answers import CallFromThread, answer
 from txcrush.adapters.sqlite.failures import storage_failure
 from txcrush.adapters.sqlite.retention import Retention
+from txcrush.core.observations import DatabaseFigures
 
 log = Logger()
 
@@ -50,11 +54,17 @@ class Writer:
     """A FIFO of writes and its thread. The methods are called on the reactor's thread."""
 
     def __init__(
-        self, connection: sqlite3.Connection, call_from_thread: CallFromThread, retention: Retention, name: str
+        self,
+        connection: sqlite3.Connection,
+        call_from_thread: CallFromThread,
+        retention: Retention,
+        name: str,
+        figures: DatabaseFigures,
     ) -> None:
         self._connection = connection
         self._call_from_thread = call_from_thread
         self._retention = retention
+        self._figures = figures
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.unsettled = 0
@@ -65,6 +75,7 @@ class Writer:
     def write(self, work: Work, deferred: "Deferred[Any]") -> None:
         """Do the work in a transaction, then fire the Deferred with its result once that is on disk."""
         self.unsettled += 1
+        self._figures.waiting += 1
         self._queue.put(_Write(work, deferred))
 
     def after_all(self, then: Callable[[], None]) -> None:
@@ -82,12 +93,13 @@ class Writer:
             group = self._gather()
             stopping = group[-1] is _STOP
             writes = [item for item in group if isinstance(item, _Write)]
+            began = time.perf_counter()
             results = commit_group(self._connection, [write.work for write in writes]) if writes else []
             for item in group:
                 if isinstance(item, _Barrier):
                     item.then()
             if writes:
-                self._report([write.deferred for write in writes], results)
+                self._report([write.deferred for write in writes], results, time.perf_counter() - began)
                 self._trim()
 
     def _gather(self) -> list[_Item]:
@@ -100,16 +112,19 @@ class Writer:
                 break
         return group
 
-    def _report(self, deferreds: "list[Deferred[Any]]", results: list[Any]) -> None:
-        self._call_from_thread(self._settle, list(zip(deferreds, results, strict=True)))
+    def _report(self, deferreds: "list[Deferred[Any]]", results: list[Any], seconds: float) -> None:
+        self._call_from_thread(partial(self._settle, seconds), list(zip(deferreds, results, strict=True)))
 
-    def _settle(self, waiting: "list[tuple[Deferred[Any], Any]]") -> None:
+    def _settle(self, seconds: float, waiting: "list[tuple[Deferred[Any], Any]]") -> None:
         self.unsettled -= len(waiting)
+        failed = [str(result) for _, result in waiting if isinstance(result, Exception)]
+        self._figures.settled(len(waiting), seconds, failed[-1] if failed else "")
         answer(waiting)
 
     def _trim(self) -> None:
         if not self._retention.is_due:
             return
+        failpoints.WRITER_TRIMMING()
         (result,) = commit_group(self._connection, [self._retention.trim])
         if isinstance(result, Exception):
             log.warn("the event log could not be trimmed: {error}", error=result)
@@ -128,8 +143,11 @@ def commit_group(connection: sqlite3.Connection, works: Sequence[Work]) -> list[
 
 def _transaction(connection: sqlite3.Connection, works: Sequence[Work]) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
+    failpoints.WRITER_GROUP()
     results = [work(connection) for work in works]
+    failpoints.WRITER_COMMIT()
     connection.execute("COMMIT")
+    failpoints.WRITER_COMMITTED()
     return results
 
 

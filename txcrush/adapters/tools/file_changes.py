@@ -9,6 +9,7 @@ from typing import TypeVar
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 
+from txcrush import failpoints
 from txcrush.adapters import anchored_files
 from txcrush.adapters.anchored_files import FileState
 from txcrush.adapters.places import Place, Places
@@ -110,11 +111,13 @@ class FileChanges:
     async def _replace(self, use: ToolUse, change: Change) -> None:
         sight = change.sight
         place = sight.place
+        failpoints.FILE_REPLACING()
         state: FileState = await self._in_thread(
             told,
             place.absolute,
             lambda: anchored_files.replace(place, change.new.encode("utf-8", "surrogateescape"), sight.state),
         )
+        failpoints.FILE_REPLACED()
         old, new = await self._in_thread(lambda: (well_formed(sight.content), well_formed(change.new)))
         await self._history.changed(use.session_id, place.absolute, old, new)
         await self._tracker.record(use.session_id, place.absolute, fingerprint(state))
