@@ -3,14 +3,11 @@
 import re
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.http.families import route_families
-from txcrush.http.page import PAGE_FOLDER, PageRoutes
 from txcrush.http.routing import routes_of
 from txcrush.testing.answer import Answer
-from txcrush.testing.harness import CLIENT, NoProjectFiles, named_files
+from txcrush.testing.harness import CLIENT
 from txcrush.testing.http_harness import HttpHarness
 from txcrush.wire.json import encode
 
@@ -151,15 +148,7 @@ class Walk(SynchronousTestCase):
         self.assertEqual([row.number for row in ROWS], list(range(1, 71)))
 
     def test_the_routes_that_there_are_are_those_of_the_table_and_ours(self) -> None:
-        families = route_families(
-            self.harness.workspaces,
-            self.harness.clock,
-            self.harness.observed,
-            project_files=NoProjectFiles(),
-            file_names=named_files,
-            skill_files=self.harness.skill_files,
-            page=PageRoutes(PAGE_FOLDER, maybeDeferred),
-        )
+        families = self.harness.families
         names = {
             "workspace_id": "{id}",
             "session_id": "{sid}",
@@ -290,6 +279,17 @@ class Walk(SynchronousTestCase):
                         raw = raw.replace(f'"{name}":'.encode(), f'"{name.upper()}":'.encode())
                     self._check(row, self.client.ask(row.method, self.target(row), raw=raw).answer)
 
+    def test_promise_89_fields_headers_and_parameters_of_newer_clients_change_nothing(self) -> None:
+        newer = {"from_the_future": {"a": [1, None, "x"]}, "zz": "x", "": 1, "client_version": 99}
+        for row in ROWS:
+            with self.subTest(row=row.number):
+                self.fresh()
+                path = self.target(row)
+                path += ("&" if "?" in path else "?") + "from_the_future=1&zz"
+                raw = b"" if row.body is None else self.filled(encode({**newer, **row.body}).decode()).encode()
+                headers = {"X_From_The_Future": "1", "Accept": "application/vnd.newer+json, */*", "Priority": "u=1"}
+                self._check(row, self.client.ask(row.method, path, raw=raw, **headers).answer)
+
     # Methods and paths
 
     def test_another_method_is_405_with_the_sorted_list_of_those_there_are(self) -> None:
@@ -336,6 +336,50 @@ class Walk(SynchronousTestCase):
         self.assertEqual((answer.status, answer.message), (400, "bad request"))
 
 
+OTHER_PATHS = (
+    "/",
+    "/nowhere",
+    "/v1",
+    "/v1/",
+    "/v1/nothing",
+    "/v1/docs/",
+    "/v1/docs/swagger-ui.css",
+    "/v1/openapi.json",
+    "/metrics",
+    "/ui",
+    "/ui/",
+    "/ui/app.js",
+    "/ui/../v1/health",
+    "/ui/%2e%2e/v1/health",
+    "//v1/health",
+    "/favicon.ico",
+    "/.well-known/x",
+    "/%ff",
+    "/v1/health?x=/ui/",
+)
+WRONG_HOSTS = (
+    "evil.test",
+    "evil.test:8080",
+    "evil.test.",
+    "localhost.evil.test",
+    "localhost.evil",
+    "evil.localhost",
+    "api.crush.localhost",
+    "127.0.0.1.evil.test",
+    "127.0.0.2",
+    "127.1",
+    "2130706433",
+    "0x7f.0.0.1",
+    "0.0.0.0",
+    "10.0.0.1",
+    "10.0.0.1:8080",
+    "[::]",
+    "[::2]:8080",
+    "[::ffff:127.0.0.1]",
+    "[2001:db8::1]",
+)
+
+
 class Guarded(SynchronousTestCase):
     """The same walk on TCP: nobody gets past the guards on any path."""
 
@@ -345,25 +389,32 @@ class Guarded(SynchronousTestCase):
 
     def walk(self, status: int, **headers: str | None) -> None:
         good: dict[str, str | None] = {"Authorization": f"Bearer {'t' * 43}"}
-        for row in [*ROWS, Row(0, "GET", "/", None), Row(0, "GET", "/v1/nothing", None), Row(0, "GET", "/ui/", None)]:
+        for row in [*ROWS, *self.others()]:
             with self.subTest(row=row.path, headers=headers):
                 path = (row.path + row.query).replace("{id}", UNKNOWN).replace("{sid}", "s")
                 asked = self.client.ask(row.method, path, row.body or {}, **(good | headers))
                 self.assertEqual(asked.answer.status, status)
-                self.assertTrue(asked.answer.message)
+                self.assertTrue(asked.answer.message if row.method != "HEAD" else asked.answer.body == b"")
                 self.assertTrue(asked.closed)
         self.assertEqual(self.harness.workspaces.list(), [])
 
+    def others(self) -> list[Row]:
+        """Every route that there is beside the protocol's, and paths of none: files, pages, unclean ones."""
+        families = self.harness.families
+        served = {(spec.method, spec.path) for family in families for spec, _ in routes_of(family)}
+        known = [Row(0, method, re.sub("<[^>]*>", UNKNOWN, path), None) for method, path in sorted(served)]
+        return known + [Row(0, method, path, None) for path in OTHER_PATHS for method in METHODS]
+
     def test_promise_53_a_wrong_host_is_misdirected_on_every_path(self) -> None:
-        for host in ("evil.test", "evil.test:8080", "localhost.evil.test", "10.0.0.1", "[::2]", "evil.test."):
+        for host in WRONG_HOSTS:
             self.walk(421, Host=host)
 
-    def test_promise_53_no_host_is_400_on_every_path(self) -> None:
-        for host in ("", None):
+    def test_promise_53_no_host_or_two_are_400_on_every_path(self) -> None:
+        for host in ("", None, "localhost\r\nHost: localhost", "localhost\r\nHost: evil.test", "a@localhost", "a b"):
             self.walk(400, Host=host)
 
     def test_promise_54_a_foreign_origin_is_403_on_every_path(self) -> None:
-        for origin in ("http://evil.test", "null", "http://localhost.evil.test"):
+        for origin in ("http://evil.test", "null", "http://localhost.evil.test", "http://localhost:9999", "file://"):
             self.walk(403, Origin=origin)
 
     def test_promise_54_a_body_that_does_not_say_it_is_json_is_415_on_every_path(self) -> None:
@@ -390,6 +441,7 @@ HOSTILE = (
     b'{"x":' + b"[" * 100_000,
     b'{"x":' + b"[" * 100 + b"]" * 100 + b"}",
     b'{"' + b"k" * 100_000 + b'":',
+    b'{"' + b"k" * 1024 * 1024 + b'":NaN}',
     b'{"x":NaN}',
     b'{"x":-Infinity}',
     b'{"x":9223372036854775808}',

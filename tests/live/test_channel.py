@@ -38,10 +38,12 @@ from txcrush.http.unixsocket import listen_unix, peer_uid
 from txcrush.model.errors import ListenFailed
 from txcrush.model.settings import ServerSettings
 from txcrush.testing.certificates import pem
+from txcrush.testing.raw_requests import read_requests
 
 CLOSE = b"Connection: close\r\n\r\n"
 GET = b"GET /v1/health HTTP/1.1\r\nHost: api.crush.localhost\r\n"
 NOBODY = 65534
+REQUESTS = read_requests(Path(__file__).parents[1] / "corpora" / "requests.txt")
 
 
 class Site(Resource):
@@ -491,9 +493,15 @@ async def test_promise_56_a_client_that_sends_on_reads_the_refusal_and_is_cut_of
 
 
 @pytest_twisted.ensureDeferred
-async def test_promise_57_a_framing_error_is_answered_and_ends_the_connection(listen: Listen, short_path: Path) -> None:
+async def test_promise_57_a_framing_error_is_answered_and_ends_the_connection(
+    listen: Listen, short_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     ports = await listen(host=f"unix://{short_path}/s")
     follows = GET + CLOSE
+    for case in REQUESTS:
+        client = await ask(ports.addresses[0], case.raw + b"\r\n\r\n" + follows)
+        assert (client.status, client.received.count(b"HTTP/1.1")) == (case.status, 1), case.name
+    record_property("promise_57", f"{len(REQUESTS)} requests that two parsers could read differently: refused, closed")
     for raw in (
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

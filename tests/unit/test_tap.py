@@ -101,6 +101,31 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual((settings.state_dir, settings.listen, settings.idle_exit_s), ("/flag", ("tcp:1",), 2.0))
         self.assertTrue(settings.no_token)
 
+    def test_web_may_be_given_a_port(self) -> None:
+        for arguments, port in (
+            ((), None),
+            (("--web",), 0),
+            (("--web", "9000"), 9000),
+            (("--web=9001",), 9001),
+            (("--web", "--no-token"), 0),
+            (("--no-token", "--web"), 0),
+        ):
+            self.assertEqual(parsed(*arguments).settings().web, port, arguments)
+        self.assertTrue(parsed("--web", "--no-token").settings().no_token)
+        for variable, port in (("1", 0), ("yes", 0), ("9002", 9002), ("0", None), ("", None), ("off", None)):
+            self.assertEqual(parsed(TXCRUSH_WEB=variable).settings().web, port, variable)
+        self.assertEqual(parsed("--web=9003", TXCRUSH_WEB="0").settings().web, 9003)
+        for wrong in ("70000", "x", "-1", "9" * 5000):
+            with self.assertRaisesRegex(UsageError, "--web wants a port"):
+                parsed(f"--web={wrong}")
+
+    def test_the_page_does_not_take_the_users_socket_away(self) -> None:
+        self.assertRegex(parsed("--web").settings().host, r"^unix:///")
+
+    def test_the_tls_files_reach_their_settings(self) -> None:
+        settings = parsed("--tls-cert=/c", TXCRUSH_TLS_KEY="/k").settings()
+        self.assertEqual((settings.tls_cert, settings.tls_key), ("/c", "/k"))
+
     def test_insecure_is_another_name_of_no_token(self) -> None:
         self.assertTrue(parsed("--insecure").settings().no_token)
 

@@ -172,15 +172,18 @@ async def listen(
                 listening.add(f"unix://{place.path}", listen_unix(reactor, place.path, site), site)
             else:
                 policy = tcp_policy(place, token, trusted, limits, public_prefixes)
-                site = CrushSite(resource, policy, reactor, page_sessions=sessions)
-                port = await _listen_tcp(reactor, place, site)
-                listening.add(_url(port, place.secure), port, site)
-                if place.is_page:
-                    listening.page_url = page_address(_url(port, secure=False), token)
+                await _open_tcp(reactor, place, CrushSite(resource, policy, reactor, None, sessions), listening)
     except BaseException:
         await listening.stop(0.0)
         raise
     return listening
+
+
+async def _open_tcp(reactor: IReactorTime, place: TcpPlace, site: CrushSite, listening: Listening) -> None:
+    port = await _listen_tcp(reactor, place, site)
+    listening.add(_url(port, place.secure), port, site)
+    if place.is_page:
+        listening.page_url = page_address(_url(port, secure=False), listening.token)
 
 
 def plan(settings: ServerSettings, environ: Mapping[str, str], uid: int) -> tuple[UnixPlace | TcpPlace, ...]:

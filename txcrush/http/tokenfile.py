@@ -27,14 +27,21 @@ def ensure_token(path: str, random: Callable[[int], bytes]) -> str:
 
 def read_token(path: str) -> str:
     """The token in the file. Raises FileNotFoundError, or `ListenFailed` when the file cannot be trusted."""
-    with open(path, encoding="ascii", errors="replace") as file:
+    with open(path, encoding="ascii", errors="replace", opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ListenFailed(f"the token file {path} is not a file")
         if status.st_uid not in (os.geteuid(), 0) or stat.S_IMODE(status.st_mode) & 0o077:
             raise ListenFailed(f"the token file {path} can be read by others: chmod 600 it, or delete it for a new one")
         token = file.read(1024).strip()
     if not _TOKEN.fullmatch(token):
         raise ListenFailed(f"the token file {path} holds no token of 32 characters or more: delete it for a new one")
     return token
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A named pipe would keep the server waiting for whoever writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _create(path: str, token: bytes) -> None:

@@ -74,7 +74,7 @@ def indented_in_order(text: str) -> str:
 def decode_body(raw: bytes, kind: type[T]) -> T:
     """The request body as a `kind`. Raises `DecodeFailed`."""
     try:
-        value, _ = _decoder.raw_decode(raw.decode("utf-8").lstrip(" \t\r\n"))
+        value, _ = _decoder.raw_decode(raw.lstrip(b" \t\r\n").decode("utf-8"))
         _check(value, surrogates=b"\\u" in raw)
         folded = {} if value is None else _fold(value, kind)
         return msgspec.convert(folded, kind)

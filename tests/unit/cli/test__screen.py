@@ -49,6 +49,19 @@ class Shown(SynchronousTestCase):
         self.finish({"message_id": "m1", "text": "Hello there"})
         self.assertEqual(self.out.getvalue(), "Hello there\n")
 
+    def test_promise_89_what_a_newer_server_adds_is_passed_over(self) -> None:
+        self.prompted()
+        for newer in (
+            StreamedEvent("from_the_future", "created", {"session_id": SESSION, "x": [1]}),
+            StreamedEvent("message", "merged", said("Hi").payload),
+            message("oracle", ("text", {"text": "not for us"}), number=3),
+            message("assistant", ("hologram", {"x": 1}), ("text", {"text": "Hi", "tone": "kind"}), number=1),
+            StreamedEvent("session", "updated", {"id": SESSION, "from_the_future": {}}),
+        ):
+            self.watcher.take(newer)
+        self.finish({"message_id": "m1", "text": "Hi there", "from_the_future": 1})
+        self.assertEqual(self.out.getvalue(), "Hi there\n")
+
     def test_what_is_said_before_our_prompt_or_elsewhere_is_not_ours(self) -> None:
         self.watcher.take(said("to somebody else"))
         self.prompted()

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.http import listening
 from txcrush.http.listening import TcpPlace, UnixPlace, plan
+from txcrush.http.tlsfiles import TlsPair
 from txcrush.http.tokenfile import ensure_token
 from txcrush.http.unixsocket import prepare_directory, remove_stale
 from txcrush.model.errors import ListenFailed
@@ -51,6 +52,31 @@ class Plans(SynchronousTestCase):
         for listen in ("tcp:8080", "ssl:8443:privateKey=k.pem", "tls:/certs"):
             self.assertIn("--no-token", self.refusal(listen=(listen,), no_token=True, plaintext=True))
         self.assertEqual(len(self.plan(listen=("tcp:1:interface=127.0.0.1",), no_token=True)), 1)
+
+    def test_the_page_is_on_loopback_whatever_else_is_opened(self) -> None:
+        *_, place = self.plan(web=9000)
+        self.assertEqual((place.interface, place.port, place.secure, place.is_page), ("127.0.0.1", 9000, False, True))
+        self.assertEqual(len(self.plan(web=0)), 2)
+        self.assertEqual(len(self.plan(web=0, no_token=True)), 2)
+        *_, place = self.plan(web=0, listen=("tcp:1",), tls_cert="c")
+        self.assertFalse(place.secure)
+
+    def test_promise_60_the_tls_files_secure_every_tcp_port_that_has_none_of_its_own(self) -> None:
+        pair, own = TlsPair("c", "k"), TlsPair("k.pem", "k.pem")
+        places = self.plan(
+            host="unix:///s", listen=("tcp:1:0.0.0.0", "tcp6:2", "ssl:3:privateKey=k.pem"), tls_cert="c", tls_key="k"
+        )
+        found = [place.tls for place in places if isinstance(place, TcpPlace)]
+        self.assertEqual(found, [pair, pair, own])
+        self.assertEqual([place.interface for place in places[1:]], ["0.0.0.0", "::", ""])
+        self.assertEqual(self.plan(host="tcp://0.0.0.0:1", tls_cert="c")[0].tls, TlsPair("c", "c"))
+
+    def test_promise_60_what_would_weaken_tls_or_leave_it_unused_is_refused(self) -> None:
+        for listen in ("ssl:1:k:c:TLSv1_METHOD", "ssl:1:privateKey=k:sslmethod=SSLv23_METHOD", "ssl:1:dhParameters=d"):
+            self.assertIn("TLS 1.2 and later", self.refusal(listen=(listen,)))
+        self.assertIn("--tls-cert is for TCP", self.refusal(tls_cert="c"))
+        self.assertIn("needs --tls-cert", self.refusal(tls_key="k", listen=("tcp:1",)))
+        self.assertIn("a port is a number", self.refusal(listen=("ssl:https:privateKey=k",)))
 
     def test_endpoints_that_cannot_be_judged_are_refused(self) -> None:
         for listen in ("systemd:domain=INET:index=0", "8080", "", "haproxy:tcp:1", "unix:/a:mode=666", "unix:"):
@@ -118,6 +144,10 @@ class Files(SynchronousTestCase):
             with open(os.open(self.path("token"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 file.write(content)
             self.assertRaises(ListenFailed, ensure_token, self.path("token"), os.urandom)
+
+    def test_promise_52_a_pipe_is_no_token_file(self) -> None:
+        os.mkfifo(self.path("token"), 0o600)
+        self.assertIn("not a file", str(self.assertRaises(ListenFailed, ensure_token, self.path("token"), os.urandom)))
 
     def test_promise_50_a_directory_that_the_server_creates_is_private(self) -> None:
         prepare_directory(self.path("a", "b"))
