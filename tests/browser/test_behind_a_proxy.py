@@ -59,3 +59,14 @@ def test_the_page_works_behind_nginx_below_a_path(stage: Any, nginx: str) -> Non
     stage.prompt(page, "Hello behind nginx")
     expect(page.locator(".message.assistant")).to_contain_text("You said: Hello behind nginx")
     expect(page.locator(".session-head .facts")).to_contain_text("done")
+
+
+@pytest.mark.skipif(NGINX is None, reason="no nginx: on Debian, apt-get install nginx-light")
+def test_the_docs_work_behind_nginx_below_a_path(stage: Any, nginx: str) -> None:
+    from playwright.sync_api import expect
+
+    stage.server.origin = nginx
+    page = stage.page(url=f"{nginx}/x/y/v1/docs/#token={stage.server.token}", wait=False)
+    expect(page.locator(".route").first).to_be_visible()
+    page.locator("#system_health > summary").click()
+    expect(page.locator("#system_health pre")).to_contain_text(f'curl "{nginx}/x/y/v1/health"')

@@ -37,6 +37,13 @@ test("a state is never changed in place, and what did not change stays the same 
   assert.equal(fold(after, { type: "of_tomorrow", payload: {} }), after);
 });
 
+test("promise_89: what a newer server says more is passed over", () => {
+  const state = folded(event("of_tomorrow", { session_id: "s" }), event("agent_event", { session_id: "s", type: "of_tomorrow" }));
+  const odd = { type: "of_tomorrow", data: { x: 1 } };
+  const after = fold(state, { v: 2, ...event("message", message("a", "assistant", [text("hi"), odd], { of_tomorrow: [1] }), "renamed") });
+  assert.deepEqual(texts(after), ["hi|of_tomorrow"]);
+});
+
 test("deltas make the text grow, of a message that came by the stream only", () => {
   const delta = (words, part = 0) => event("message_delta", { message_id: "a", session_id: "s", part, text: words });
   const loaded = withMessages(folded(), "s", [message("a", "assistant", [text("old")])]);

@@ -12,8 +12,9 @@ from txcrush.http.client_ids import query_client_id
 from txcrush.http.readers import PLAIN_HEADERS, Reader, write_head
 from txcrush.http.rich_readers import RICH_HEADERS, Naming, RichReader
 from txcrush.http.routing import Call, Reply, route
-from txcrush.model.errors import WorkspaceNotFound
+from txcrush.model.errors import BadRequest, WorkspaceNotFound
 from txcrush.ports import Clock
+from txcrush.wire.parameters import Cursor, Streaming
 
 LAST_EVENT_ID = "Last-Event-ID"
 STOP_FOR_GOOD = Reply(204)
@@ -29,10 +30,24 @@ class EventRoutes:
         self._clock = clock
         self._naming = Naming()
 
-    @route("GET", "/v1/workspaces/<workspace_id>/events", stream=True)
+    @route(
+        "GET",
+        "/v1/workspaces/<workspace_id>/events",
+        stream=True,
+        answers={200: str, 204: None},
+        query=Streaming,
+        headers=Cursor,
+        errors=(BadRequest,),
+    )
     async def events(self, call: Call) -> Reply | None:
-        """Subscribe, then claim, then answer: once the client has the headers nothing can pass it by. What waits for an
-        answer is state, not a moment: it comes first."""
+        """Tell what happens in a workspace, as server-sent events, until it or the connection ends.
+
+        The data of each event is one line of JSON, an `Event`. What waits for an answer comes first: permission
+        requests and questions. A plain stream has data alone; a rich one, asked for by `Last-Event-ID`,
+        `last_event_id`, `rich` or `deltas`, has ids to come back with. Of a workspace that is gone a plain stream is
+        answered 404, a rich one 204. An open stream keeps the workspace open.
+        """
+        # Subscribe, then claim, then answer: once the client has the headers nothing can pass it by.
         client_id = query_client_id(call)
         is_rich = _is_rich(call)
         try:

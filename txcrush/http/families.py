@@ -11,6 +11,7 @@ from txcrush.http.agent import AgentRoutes
 from txcrush.http.auth import AuthRoutes
 from txcrush.http.callers import Callers
 from txcrush.http.config import ConfigRoutes
+from txcrush.http.docs import DocsRoutes
 from txcrush.http.events import EventRoutes
 from txcrush.http.extensions import ExtensionRoutes
 from txcrush.http.generations import Generations
@@ -45,7 +46,7 @@ def route_families(
     """Every route of the server, by family; `http.routing.build_app` makes an application of them."""
     generations = Generations()
     callers = Callers()
-    return [
+    families: list[object] = [
         SystemRoutes(workspaces, replaceable=replaceable),
         AuthRoutes(page_url),
         MetricsRoutes(observatory),
@@ -63,6 +64,8 @@ def route_families(
         JobRoutes(workspaces),
         page,
     ]
+    families.append(DocsRoutes(families, page.files))
+    return families
 
 
 def _is_local(request: IRequest) -> bool:

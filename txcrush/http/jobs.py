@@ -17,21 +17,22 @@ class JobRoutes:
     def __init__(self, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
 
-    @route("GET", JOBS)
+    @route("GET", JOBS, answers=list[JobBody])
     def list(self, call: Call) -> Reply:
-        """The commands that the agent's tools have started, and that are running or can still be read; oldest first."""
+        """List the shell commands that tools have started. Those that run or can still be read, the oldest first."""
         jobs = self._jobs(call)
         return json_reply([_body(job) for job in jobs.all()] if jobs else [])
 
-    @route("GET", JOB)
+    @route("GET", JOB, answers=JobOutputBody, errors=(NotFound,))
     def get(self, call: Call) -> Reply:
-        """One command and what it has written so far: of each stream the beginning and the end, 128 KiB of both."""
+        """Read one shell command and what it has written so far. Of each stream the beginning and the end, 128 KiB of
+        both."""
         job = self._job(call)
         return json_reply(JobOutputBody(job=_body(job), out=whole(job.out.parts), err=whole(job.err.parts)))
 
-    @route("POST", f"{JOB}/kill")
+    @route("POST", f"{JOB}/kill", answers=None, errors=(NotFound,))
     async def kill(self, call: Call) -> Reply:
-        """End the command and all that it has started. Answered when that is done."""
+        """End a shell command and all that it has started. Answered when that is done."""
         job = self._job(call)
         jobs = self._jobs(call)
         assert jobs is not None

@@ -32,18 +32,21 @@ class MetricsRoutes:
         self._metrics = observatory.metrics
         self._lag = observatory.lag
 
-    @route("GET", "/v1/health")
+    @route("GET", "/v1/health", answers=HealthReport)
     def health(self, _call: Call) -> Reply:
+        """Tell that the server is there. The answer is empty as long as nothing harms requests."""
         errors = self._health.errors()
         return json_reply(self._report(errors)) if errors else OK
 
-    @route("GET", "/v1/health/details")
+    @route("GET", "/v1/health/details", answers=HealthReport)
     async def details(self, _call: Call) -> Reply:
+        """Tell how the server is, and what is wrong with it."""
         await self._health.look()
         return json_reply(self._report(self._health.problems()))
 
-    @route("GET", "/metrics")
+    @route("GET", "/metrics", answers=str, media=CONTENT_TYPE.decode())
     async def metrics(self, _call: Call) -> Reply:
+        """Read figures for monitoring, as Prometheus reads them."""
         return Reply(body=encode_metrics(await self._metrics.families()), content_type=CONTENT_TYPE)
 
     def _report(self, problems: list[Problem]) -> HealthReport:

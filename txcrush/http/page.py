@@ -17,7 +17,7 @@ from txcrush.http.routing import Call, InThread, Reply, route
 
 PAGE_FOLDER = paths.join(paths.dirname(paths.dirname(__file__)), "web")
 
-PAGE_PREFIXES = ("/ui/",)
+PAGE_PREFIXES = ("/ui/", "/v1/docs/")
 """What needs no token: the files are the same for everybody."""
 
 CONTENT_TYPES = {
@@ -67,46 +67,57 @@ class PageFile(Struct, frozen=True):
     cache_control: str
 
 
-class PageRoutes:
+class StaticFiles:
     """The files below `folder`."""
 
     def __init__(self, folder: str, in_thread: InThread) -> None:
         self._folder = folder
-        self._in_thread = in_thread
+        self.in_thread = in_thread
         self._files: dict[str, PageFile] = {}
 
-    @route("GET", "/ui")
-    def bare(self, _call: Call) -> Reply:
-        """Relative, so that it holds behind a proxy below a path."""
-        return Reply(302, b"", {**HEADERS, "Location": "ui/"}, b"text/plain; charset=utf-8")
-
-    @route("GET", "/ui/")
-    async def index(self, call: Call) -> Reply:
-        return await self._answer(call, "index.html")
-
-    @route("GET", "/ui/<path:name>")
-    async def file(self, call: Call) -> Reply:
-        return await self._answer(call, call.path["name"])
-
-    async def _answer(self, call: Call, name: str) -> Reply:
+    async def answer(self, call: Call, name: str) -> Reply:
+        """The file of this name, or 404."""
         file = await self._file(name)
-        if file is None:
-            return NOT_FOUND
-        headers = {**HEADERS, "Cache-Control": file.cache_control, "ETag": file.etag, "Vary": "Accept-Encoding"}
-        if _has_it(call.header("If-None-Match"), file.etag):
-            return Reply(304, None, headers)
-        if file.packed and _takes_gzip(call.header("Accept-Encoding")):
-            return Reply(200, file.packed, {**headers, "Content-Encoding": "gzip"}, file.content_type)
-        return Reply(200, file.data, headers, file.content_type)
+        return NOT_FOUND if file is None else file_reply(call, file)
 
     async def _file(self, name: str) -> PageFile | None:
         known = self._files.get(name)
         if known is None and _is_served(name):
-            reading: Deferred[PageFile | None] = self._in_thread(read, self._folder, name)
+            reading: Deferred[PageFile | None] = self.in_thread(read, self._folder, name)
             known = await reading
             if known is not None:
                 self._files[name] = known
         return known
+
+
+class PageRoutes:
+    """The page, whose files are `files`."""
+
+    def __init__(self, folder: str, in_thread: InThread) -> None:
+        self.files = StaticFiles(folder, in_thread)
+
+    @route("GET", "/ui", hidden=True)
+    def bare(self, _call: Call) -> Reply:
+        """Relative, so that it holds behind a proxy below a path."""
+        return Reply(302, b"", {**HEADERS, "Location": "ui/"}, b"text/plain; charset=utf-8")
+
+    @route("GET", "/ui/", hidden=True)
+    async def index(self, call: Call) -> Reply:
+        return await self.files.answer(call, "index.html")
+
+    @route("GET", "/ui/<path:name>", hidden=True)
+    async def file(self, call: Call) -> Reply:
+        return await self.files.answer(call, call.path["name"])
+
+
+def file_reply(call: Call, file: PageFile) -> Reply:
+    """The file, compressed where the client takes it; 304 where the client has it."""
+    headers = {**HEADERS, "Cache-Control": file.cache_control, "ETag": file.etag, "Vary": "Accept-Encoding"}
+    if _has_it(call.header("If-None-Match"), file.etag):
+        return Reply(304, None, headers)
+    if file.packed and _takes_gzip(call.header("Accept-Encoding")):
+        return Reply(200, file.packed, {**headers, "Content-Encoding": "gzip"}, file.content_type)
+    return Reply(200, file.data, headers, file.content_type)
 
 
 def read(folder: str, name: str, compress: Callable[[bytes], bytes] = gzip.compress) -> PageFile | None:
@@ -116,13 +127,24 @@ def read(folder: str, name: str, compress: Callable[[bytes], bytes] = gzip.compr
             data = file.read()
     except OSError:
         return None
+    cache_control = FOR_EVER if name.startswith("vendor/") else ASK_AGAIN
+    return page_file(data, CONTENT_TYPES[paths.splitext(name)[1]], cache_control, compress)
+
+
+def page_file(
+    data: bytes,
+    content_type: bytes,
+    cache_control: str = ASK_AGAIN,
+    compress: Callable[[bytes], bytes] = gzip.compress,
+) -> PageFile:
+    """These bytes, hashed and compressed."""
     packed = compress(data)
     return PageFile(
         data=data,
         packed=packed if len(packed) < len(data) * 0.9 else b"",
         etag=f'"{hashlib.sha256(data).hexdigest()[:32]}"',
-        content_type=CONTENT_TYPES[paths.splitext(name)[1]],
-        cache_control=FOR_EVER if name.startswith("vendor/") else ASK_AGAIN,
+        content_type=content_type,
+        cache_control=cache_control,
     )
 
 

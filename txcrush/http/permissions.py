@@ -6,12 +6,14 @@ from txcrush.core.permissions import Desk
 from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.http.callers import Callers
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.model.desk import Unanswered, parse_unanswered
-from txcrush.model.errors import BadRequest, DecodeFailed
+from txcrush.model.desk import DeskEntry, Unanswered, parse_unanswered
+from txcrush.model.errors import BadRequest, DecodeFailed, SessionNotFound
 from txcrush.model.ids import BatchId, PermissionId, SessionId
-from txcrush.model.permissions import Verdict
-from txcrush.model.questions import QuestionAnswer
+from txcrush.model.permissions import PermissionRequest, Verdict
+from txcrush.model.questions import QuestionAnswer, QuestionBatch
+from txcrush.wire.answers import Resolution, SkipBody
 from txcrush.wire.json import encode_body
+from txcrush.wire.parameters import Answering, AuditPage, CancellingQuestions, OutcomeLabel
 from txcrush.wire.requests import Answer, Grant, PutPolicy, QuestionResponse, Skip
 from txcrush.wire.v1 import PolicyBody
 
@@ -32,18 +34,29 @@ class PermissionRoutes:
         self._workspaces = workspaces
         self._callers = callers
 
-    @route("GET", f"{WORKSPACE}/permissions/skip")
+    @route("GET", f"{WORKSPACE}/permissions/skip", answers=SkipBody)
     def skip(self, call: Call) -> Reply:
-        return json_reply({"skip": self._desk(call).policies.skip})
+        """Tell whether everything is granted unasked in the workspace."""
+        return json_reply(SkipBody(self._desk(call).policies.skip))
 
-    @route("POST", f"{WORKSPACE}/permissions/skip", Skip)
+    @route("POST", f"{WORKSPACE}/permissions/skip", Skip, answers=None, query=Answering, errors=(BadRequest,))
     async def set_skip(self, call: Call) -> Reply:
+        """Switch whether everything is granted unasked in the workspace."""
         await self._desk(call).policies.switch(call.body.skip, self._callers.answerer(call))
         return OK
 
-    @route("POST", f"{WORKSPACE}/permissions/grant", Grant)
+    @route(
+        "POST",
+        f"{WORKSPACE}/permissions/grant",
+        Grant,
+        answers=Resolution,
+        query=Answering,
+        labels=OutcomeLabel,
+        errors=(BadRequest,),
+    )
     async def grant(self, call: Call) -> Reply:
-        """The first answer wins; of what the client sends back only the id counts."""
+        """Answer a permission request. `action` is `allow`, `allow_session` or `deny`; the first answer wins. Of the
+        request that is sent back only its `id` counts."""
         check_params(call.body)
         desk = self._desk(call)
         grant: Grant = call.body
@@ -53,26 +66,29 @@ class PermissionRoutes:
         resolved = await desk.answer(permission_id, Verdict(grant.action), self._callers.answerer(call))
         return await _resolution(desk, permission_id, resolved=resolved)
 
-    @route("GET", f"{WORKSPACE}/permissions/pending")
+    @route("GET", f"{WORKSPACE}/permissions/pending", answers=list[PermissionRequest])
     def pending(self, call: Call) -> Reply:
+        """List the permission requests that wait for an answer."""
         return json_reply(self._desk(call).pending())
 
-    @route("GET", f"{WORKSPACE}/permissions/audit")
+    @route("GET", f"{WORKSPACE}/permissions/audit", answers=list[DeskEntry], query=AuditPage, errors=(BadRequest,))
     async def audit(self, call: Call) -> Reply:
-        """Who was asked what, who answered what, and when; newest first."""
+        """Read the audit trail, the newest entry first. Who was asked what, who answered what, and when."""
         desk = self._desk(call)
         session_id = SessionId(call.query("session_id")) or None
         return json_reply(await desk.book.entries(session_id, call.query("before"), _limit(call)))
 
-    @route("GET", POLICY)
+    @route("GET", POLICY, answers=PolicyBody, errors=(SessionNotFound,))
     def policy(self, call: Call) -> Reply:
+        """Read what becomes of a session's requests that nobody answers."""
         workspace = self._workspaces.get(call.workspace_id)
         workspace.sessions.get(call.session_id)
         return json_reply(_policy(workspace, call.session_id))
 
-    @route("PUT", POLICY, PutPolicy)
+    @route("PUT", POLICY, PutPolicy, answers=PolicyBody, query=Answering, errors=(BadRequest, SessionNotFound))
     async def set_policy(self, call: Call) -> Reply:
-        """Set what the body holds; the answer is the policy as it is then."""
+        """Set what becomes of a session's requests that nobody answers. `unanswered` is `ask`, `deny:SECONDS`, `allow`
+        or `allow:SECONDS`; the answer is the policy as it is then."""
         workspace = self._workspaces.get(call.workspace_id)
         workspace.sessions.get(call.session_id)
         body: PutPolicy = call.body
@@ -82,8 +98,17 @@ class PermissionRoutes:
         await policies.set(call.session_id, self._callers.answerer(call), unanswered=unanswered, skip=skip)
         return json_reply(_policy(workspace, call.session_id))
 
-    @route("POST", f"{WORKSPACE}/questions/answer", Answer)
+    @route(
+        "POST",
+        f"{WORKSPACE}/questions/answer",
+        Answer,
+        answers=Resolution,
+        query=Answering,
+        labels=OutcomeLabel,
+        errors=(BadRequest,),
+    )
     async def answer(self, call: Call) -> Reply:
+        """Answer a batch of questions. An empty `batch_request_id` means the oldest; the first answer wins."""
         workspace = self._workspaces.get(call.workspace_id)
         body: Answer = call.body
         batch_id = BatchId(body.batch_request_id)
@@ -91,16 +116,24 @@ class PermissionRoutes:
         resolved = await workspace.questions.answer(batch_id, answers, self._callers.answerer(call))
         return await _resolution(workspace.permissions, batch_id, resolved=resolved)
 
-    @route("POST", f"{WORKSPACE}/questions/cancel")
+    @route(
+        "POST",
+        f"{WORKSPACE}/questions/cancel",
+        answers=Resolution,
+        query=CancellingQuestions,
+        labels=OutcomeLabel,
+        errors=(BadRequest,),
+    )
     async def cancel_questions(self, call: Call) -> Reply:
-        """The query may name a batch; the reference's client names none."""
+        """Close a batch of questions without an answer. The agent goes on without."""
         workspace = self._workspaces.get(call.workspace_id)
         batch_id = BatchId(call.query("batch_request_id"))
         resolved = await workspace.questions.cancel(batch_id, self._callers.answerer(call))
         return await _resolution(workspace.permissions, batch_id, resolved=resolved)
 
-    @route("GET", f"{WORKSPACE}/questions/pending")
+    @route("GET", f"{WORKSPACE}/questions/pending", answers=list[QuestionBatch])
     def pending_questions(self, call: Call) -> Reply:
+        """List the batches of questions that wait for an answer."""
         return json_reply(self._workspaces.get(call.workspace_id).questions.pending())
 
     def _desk(self, call: Call) -> Desk:
@@ -109,7 +142,7 @@ class PermissionRoutes:
 
 async def _resolution(desk: Desk, entry_id: str, *, resolved: bool) -> Reply:
     outcome = None if resolved or not entry_id else await desk.book.outcome_of(entry_id)
-    return Reply(body=encode_body({"resolved": resolved}), headers={OUTCOME: outcome.value} if outcome else {})
+    return Reply(body=encode_body(Resolution(resolved)), headers={OUTCOME: outcome.value} if outcome else {})
 
 
 def _limit(call: Call) -> int:

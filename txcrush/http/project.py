@@ -4,8 +4,10 @@ from txcrush.core.instructions import INIT_PROJECT
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.config import publish_config_changed
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
-from txcrush.model.errors import BadRequest
+from txcrush.model.errors import BadRequest, Failed
 from txcrush.ports import FindFileNames, ProjectFiles
+from txcrush.wire.answers import InitPrompt, NeedsInit
+from txcrush.wire.parameters import FileNames
 
 WORKSPACE = "/v1/workspaces/<workspace_id>"
 PROJECT = f"{WORKSPACE}/project"
@@ -21,27 +23,30 @@ class ProjectRoutes:
         self._files = files
         self._find_names = find_names
 
-    @route("GET", f"{PROJECT}/needs-init")
+    @route("GET", f"{PROJECT}/needs-init", answers=NeedsInit)
     async def needs_init(self, call: Call) -> Reply:
+        """Tell whether the project wants to be set up. Nobody has done it, and there is no context file."""
         workspace = self._workspaces.get(call.workspace_id)
         needs = await self._files.needs_init(workspace.path, workspace.settings.data_dir)
-        return json_reply({"needs_init": needs})
+        return json_reply(NeedsInit(needs))
 
-    @route("POST", f"{PROJECT}/init")
+    @route("POST", f"{PROJECT}/init", answers=None, errors=(Failed,))
     async def init(self, call: Call) -> Reply:
+        """Note that the project is set up."""
         workspace = self._workspaces.get(call.workspace_id)
         await self._files.mark_initialized(workspace.settings.data_dir)
         await publish_config_changed(workspace, workspace.events)
         return OK
 
-    @route("GET", f"{PROJECT}/init-prompt")
+    @route("GET", f"{PROJECT}/init-prompt", answers=InitPrompt)
     def init_prompt(self, call: Call) -> Reply:
+        """Read the prompt that has the agent write the project's context file."""
         options = self._workspaces.get(call.workspace_id).settings.config.options
-        return json_reply({"prompt": INIT_PROJECT.format(name=options.initialize_as or "AGENTS.md")})
+        return json_reply(InitPrompt(INIT_PROJECT.format(name=options.initialize_as or "AGENTS.md")))
 
-    @route("GET", f"{WORKSPACE}/files")
+    @route("GET", f"{WORKSPACE}/files", answers=list[str], query=FileNames, errors=(BadRequest,))
     async def names(self, call: Call) -> Reply:
-        """Paths of files that fit `query`, the best first; at most `limit` (1 to 100, 20 where it is absent)."""
+        """List paths of files that fit a part of one, the best first."""
         limit, wanted = call.query("limit") or "20", call.query("query")
         if not limit.isdecimal() or not 1 <= int(limit) <= MOST_NAMES:
             raise BadRequest(f"limit must be a number from 1 to {MOST_NAMES}")

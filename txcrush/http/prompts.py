@@ -1,4 +1,4 @@
-"""The prompt POST: the project's first reason to exist (`contract.md` 1).
+"""The prompt: held until its run has ended, or answered at once (`contract.md` 1).
 
 The run is the registry's. The request only watches it: a dropped connection takes its watcher away and nothing else.
 """
@@ -10,16 +10,41 @@ from txcrush.core.run import BY_STOP, Run
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.callers import Callers
 from txcrush.http.generations import Generations
-from txcrush.http.preferences import Waiting, waiting
+from txcrush.http.preferences import Waiting as HowLong
+from txcrush.http.preferences import waiting
 from txcrush.http.routing import Call, Reply, error_reply, route
 from txcrush.model.budgets import Budget
-from txcrush.model.errors import AgentNotInitialized, BadRequest, CrushError, RunCancelled, RunFailed, ShuttingDown
+from txcrush.model.errors import (
+    AgentNotInitialized,
+    BadRequest,
+    CrushError,
+    PromptEmpty,
+    RunCancelled,
+    RunFailed,
+    RunIdReused,
+    SessionBusy,
+    SessionIdMissing,
+    ShuttingDown,
+    WorkspaceClosing,
+)
 from txcrush.model.ids import RunId, SessionId
 from txcrush.model.runs import Outcome, Prompt, RunEnd, WhenBusy
 from txcrush.ports import Clock
+from txcrush.wire.parameters import RunLabels, Waiting
 from txcrush.wire.requests import SubmitPrompt
 
 LONGEST_RUN_ID = 255
+REFUSALS = (
+    AgentNotInitialized,
+    BadRequest,
+    PromptEmpty,
+    SessionIdMissing,
+    SessionBusy,
+    RunIdReused,
+    RunFailed,
+    WorkspaceClosing,
+    ShuttingDown,
+)
 
 
 class PromptRoutes:
@@ -31,9 +56,29 @@ class PromptRoutes:
         self._clock = clock
         self._callers = callers
 
-    @route("POST", "/v1/workspaces/<workspace_id>/agent", SubmitPrompt)
+    @route(
+        "POST",
+        "/v1/workspaces/<workspace_id>/agent",
+        SubmitPrompt,
+        answers={200: None, 202: None},
+        headers=Waiting,
+        labels=RunLabels,
+        errors=REFUSALS,
+    )
     async def submit(self, call: Call) -> Reply:
-        """Take the prompt; the order of checks is part of the protocol (R-ACC-05)."""
+        """Prompt the agent in a session.
+
+        With a `run_id`, or `Prefer: respond-async`, it is answered 202 at once, and the end comes as `run_complete` on
+        the event stream. Else the answer is held until the run has ended: 200 when it is done or was cancelled, 500
+        when it failed, 503 when the server stops. A prompt that has to wait for its turn is answered 200 at once:
+        `X-Run-State` says `queued`. A dropped connection changes nothing for the run. The same `run_id` again joins
+        its run.
+
+        `when_busy` says what becomes of it in a busy session: `queue`, `steer` (joins the active turn), `interrupt` or
+        `reject` (409); without it a prompt joins the turn, and one with a `run_id` queues. `max_cost` (US dollars),
+        `max_tokens`, `max_steps` and `max_seconds` end a run that wants more.
+        """
+        # The order of checks is part of the protocol (R-ACC-05).
         workspace = self._workspaces.get(call.workspace_id)
         if not workspace.agents.is_ready:
             raise AgentNotInitialized
@@ -49,7 +94,7 @@ class PromptRoutes:
             reply = error_reply(error)
         return _labelled(reply, run, how)
 
-    async def _answer(self, run: Run, how: Waiting) -> Reply:
+    async def _answer(self, run: Run, how: HowLong) -> Reply:
         if how.seconds is None:
             return await self._held(run)
         if how.seconds:
@@ -132,7 +177,7 @@ def _run_id(name: str, text: str) -> RunId:
     return RunId(text)
 
 
-def _labelled(reply: Reply, run: Run, how: Waiting) -> Reply:
+def _labelled(reply: Reply, run: Run, how: HowLong) -> Reply:
     """Which run it is, and how it stands."""
     headers = {"X-Run-Id": run.id, "X-Run-State": run.state.value, **reply.headers}
     if how.applied:

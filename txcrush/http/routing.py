@@ -7,10 +7,10 @@ nothing else. Only a route that says `cancellable` is given up together with its
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from klein import Klein
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -78,7 +78,13 @@ class Call:
 
 class RouteSpec(Struct, frozen=True):
     """`check` runs before the body is decoded. A `stream` route writes its answer itself. A `cancellable` one does its
-    work for the client that waits, and for nobody else: a dropped connection cancels it."""
+    work for the client that waits, and for nobody else: a dropped connection cancels it.
+
+    The rest is for the description of the interface (`http/describing.py`): `answers` is the type of a success's body,
+    None for an empty one, or a dict of these by status; `media` its content type. `query` and `headers` are what the
+    request says there, `labels` the header fields of the answer. `errors` are those that any route with such a path and
+    body would not have anyway. A `hidden` route is no part of the interface.
+    """
 
     method: str
     path: str
@@ -87,6 +93,29 @@ class RouteSpec(Struct, frozen=True):
     check: Callable[[Call], object] | None = None
     stream: bool = False
     cancellable: bool = False
+    answers: Any = UNSET
+    media: str = "application/json"
+    query: type[Struct] | None = None
+    headers: type[Struct] | None = None
+    labels: type[Struct] | None = None
+    errors: tuple[type[CrushError], ...] = ()
+    hidden: bool = False
+
+
+class Particulars(TypedDict, total=False):
+    """What a `RouteSpec` may say beside method, path and body."""
+
+    optional_body: bool
+    check: Callable[[Call], object] | None
+    stream: bool
+    cancellable: bool
+    answers: Any
+    media: str
+    query: type[Struct] | None
+    headers: type[Struct] | None
+    labels: type[Struct] | None
+    errors: tuple[type[CrushError], ...]
+    hidden: bool
 
 
 Handler = Callable[[Call], Reply | Awaitable[Reply]]
@@ -97,14 +126,14 @@ def route(
     method: str,
     path: str,
     body: type[Struct] | None = None,
-    *,
-    optional_body: bool = False,
-    check: Callable[[Call], object] | None = None,
-    stream: bool = False,
-    cancellable: bool = False,
+    **more: Unpack[Particulars],
 ) -> Callable[[F], F]:
-    """Make a method of a route family the handler of this method and path."""
-    spec = RouteSpec(method, path, body, optional_body, check, stream, cancellable)
+    """Make a method of a route family the handler of this method and path; the arguments are those of `RouteSpec`.
+
+    The first sentence of the handler's docstring is the route's summary in `/v1/openapi.json`, the rest its
+    description.
+    """
+    spec = RouteSpec(method, path, body, **more)
 
     def mark(handler: F) -> F:
         specs: list[RouteSpec] = handler.__dict__.setdefault("routes", [])

@@ -1,5 +1,7 @@
 """Routes of runs, and of those who are attached: what goes on in a workspace, whoever began it (`contract.md` 7)."""
 
+from collections.abc import Sequence
+
 from twisted.internet.defer import TimeoutError
 
 from txcrush.core._runmachine import RunState
@@ -11,6 +13,7 @@ from txcrush.model.errors import BadRequest, RunCancelled, RunNotFound
 from txcrush.model.ids import RunId, SessionId
 from txcrush.model.runs import RunRecord
 from txcrush.ports import Clock
+from txcrush.wire.parameters import OneRun, RunsPage
 from txcrush.wire.runs import ClientBody, RunBody, run_body
 
 WORKSPACE = "/v1/workspaces/<workspace_id>"
@@ -30,9 +33,9 @@ class RunRoutes:
         self._clock = clock
         self._callers = callers
 
-    @route("GET", f"{WORKSPACE}/runs")
+    @route("GET", f"{WORKSPACE}/runs", answers=list[RunBody], query=RunsPage, errors=(BadRequest,))
     async def list(self, call: Call) -> Reply:
-        """The runs of the workspace or of one session, the newest first, in all states or in one."""
+        """List the runs of a workspace or of one session, the newest first. Without the texts of their answers."""
         workspace = self._workspaces.get(call.workspace_id)
         state = _state(call)
         limit = _number(call, "limit", PAGE, 1, LONGEST_PAGE)
@@ -45,9 +48,9 @@ class RunRoutes:
         shown = [_shown(workspace, record) for record in records]
         return json_reply([one for one in shown if state in (None, one.state)][:limit])
 
-    @route("GET", RUN, cancellable=True)
+    @route("GET", RUN, cancellable=True, answers=RunBody, query=OneRun, errors=(RunNotFound, BadRequest))
     async def get(self, call: Call) -> Reply:
-        """One run. With `wait` the answer is held until the run has ended, and no longer than so many seconds."""
+        """Read one run. With `wait` the answer is held until the run has ended, and no longer than so many seconds."""
         workspace = self._workspaces.get(call.workspace_id)
         run_id, seconds = RunId(call.path["run_id"]), _number(call, "wait", 0, 0, LONGEST_WAIT_S)
         run = workspace.runs.find(run_id)
@@ -55,9 +58,9 @@ class RunRoutes:
             await self._ended(run, seconds)
         return json_reply(await _of(workspace, run_id, run))
 
-    @route("POST", f"{RUN}/cancel")
+    @route("POST", f"{RUN}/cancel", answers=RunBody, errors=(RunNotFound,))
     async def cancel(self, call: Call) -> Reply:
-        """Cancel this run and no other; one that has ended stays as it is. The answer is how it stands then."""
+        """Cancel one run and no other. One that has ended stays as it is. The answer is how it stands then."""
         workspace = self._workspaces.get(call.workspace_id)
         run_id = RunId(call.path["run_id"])
         run = workspace.runs.find(run_id)
@@ -65,9 +68,9 @@ class RunRoutes:
             workspace.runs.cancel_run(run)
         return json_reply(await _of(workspace, run_id, run))
 
-    @route("GET", f"{WORKSPACE}/clients")
+    @route("GET", f"{WORKSPACE}/clients", answers=Sequence[ClientBody])
     def clients(self, call: Call) -> Reply:
-        """Who holds the workspace open, those who came first at the front."""
+        """List who is attached to a workspace, those who came first at the front. They hold it open."""
         workspace = self._workspaces.get(call.workspace_id)
         attached = []
         for client_id, claim in workspace.claims.clients().items():

@@ -10,8 +10,9 @@ from txcrush.core.workspaces import Workspace, Workspaces
 from txcrush.http.client_ids import body_client_id, query_client_id
 from txcrush.http.routing import OK, Call, Reply, json_reply, route
 from txcrush.model.config import Config
-from txcrush.model.errors import BadRequest
+from txcrush.model.errors import BadRequest, ClientNotAttached, ClientRetired, Failed, ShuttingDown
 from txcrush.model.ids import SessionId
+from txcrush.wire.parameters import Leaving, Looking
 from txcrush.wire.requests import CreateWorkspace, CurrentSession
 from txcrush.wire.skills import skill_state
 from txcrush.wire.v1 import WorkspaceBody
@@ -28,12 +29,20 @@ class WorkspaceRoutes:
         self._visible = visible
         self._shows_env = shows_env
 
-    @route("GET", "/v1/workspaces")
+    @route("GET", "/v1/workspaces", answers=list[WorkspaceBody])
     def list(self, call: Call) -> Reply:
+        """List the workspaces that are open."""
         return json_reply([self._body(call, workspace) for workspace in self._workspaces.list()])
 
-    @route("POST", "/v1/workspaces", CreateWorkspace)
+    @route(
+        "POST",
+        "/v1/workspaces",
+        CreateWorkspace,
+        answers=WorkspaceBody,
+        errors=(BadRequest, ClientRetired, Failed, ShuttingDown),
+    )
     async def create(self, call: Call) -> Reply:
+        """Open the workspace of a directory, or join the one that is open. The client claims it with that."""
         asked: CreateWorkspace = call.body
         if not asked.path:
             raise BadRequest("path is required")
@@ -50,17 +59,28 @@ class WorkspaceRoutes:
         )
         return json_reply(self._body(call, await self._workspaces.create(request)))
 
-    @route("GET", "/v1/workspaces/<workspace_id>")
+    @route("GET", "/v1/workspaces/<workspace_id>", answers=WorkspaceBody)
     def get(self, call: Call) -> Reply:
+        """Read a workspace. Keys and variables are hidden on TCP."""
         return json_reply(self._body(call, self._workspaces.get(call.workspace_id)))
 
-    @route("DELETE", "/v1/workspaces/<workspace_id>")
+    @route("DELETE", "/v1/workspaces/<workspace_id>", answers=None, query=Leaving, errors=(BadRequest,))
     def release(self, call: Call) -> Reply:
+        """Leave a workspace. It closes when nobody claims it and nothing runs in it."""
         self._workspaces.release(call.workspace_id, query_client_id(call))
         return OK
 
-    @route("POST", "/v1/workspaces/<workspace_id>/current-session", CurrentSession, check=query_client_id)
+    @route(
+        "POST",
+        "/v1/workspaces/<workspace_id>/current-session",
+        CurrentSession,
+        check=query_client_id,
+        answers=None,
+        query=Looking,
+        errors=(BadRequest, ClientNotAttached),
+    )
     def current_session(self, call: Call) -> Reply:
+        """Say which session a client looks at. Empty for none."""
         workspace = self._workspaces.get(call.workspace_id)
         workspace.claims.look_at(query_client_id(call), SessionId(call.body.session_id))
         return OK

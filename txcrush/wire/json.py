@@ -66,6 +66,11 @@ def indented(text: str) -> str:
         return text
 
 
+def indented_in_order(text: str) -> str:
+    """The JSON text with a line for each value, keys as they stand. Raises ValueError."""
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+
+
 def decode_body(raw: bytes, kind: type[T]) -> T:
     """The request body as a `kind`. Raises `DecodeFailed`."""
     try:

@@ -4,8 +4,6 @@ Fields with a default are left out where they hold it ("omitempty"); fields with
 in wire order: a client may decode an object as it comes.
 """
 
-from collections.abc import Iterable
-
 from msgspec import Struct, field
 
 from txcrush.model.config import Config, Model, SelectedModel
@@ -135,12 +133,23 @@ class FinishData(Struct, omit_defaults=True):
     details: str = ""
 
 
-PartData = Text | ReasoningData | ImageUrlData | BinaryData | ToolCallData | ToolResultData | FinishData | ShellCommand
-
-
 class PartBody(Struct):
+    """One part of a message; `data` is what `PARTS` says for its type."""
+
     type: str
-    data: PartData
+    data: object
+
+
+PARTS: dict[str, type[Struct]] = {
+    "text": Text,
+    "reasoning": ReasoningData,
+    "image_url": ImageUrlData,
+    "binary": BinaryData,
+    "tool_call": ToolCallData,
+    "tool_result": ToolResultData,
+    "finish": FinishData,
+    "shell_command": ShellCommand,
+}
 
 
 class MessageBody(Struct, omit_defaults=True, kw_only=True):
@@ -295,22 +304,6 @@ def file_body(version: FileVersion) -> FileBody:
         version.created_at,
         version.updated_at,
     )
-
-
-def history_rows(versions: Iterable[FileVersion]) -> list[dict[str, object]]:
-    """File versions under the reference's capitalised keys, which its client matches without regard to case."""
-    return [
-        {
-            "ID": version.id,
-            "SessionID": version.session_id,
-            "Path": version.path,
-            "Content": version.content,
-            "Version": version.version,
-            "CreatedAt": version.created_at,
-            "UpdatedAt": version.updated_at,
-        }
-        for version in versions
-    ]
 
 
 def encode_event(event: Event) -> bytes:

@@ -67,6 +67,17 @@ class Watching(AttachingCase):
         self.tell("message", **{**message("m", "assistant", "elsewhere"), "session_id": "t"})
         self.assertEqual(self.screen.shown, "")
 
+    def test_promise_89_what_a_newer_server_says_more_is_passed_over(self) -> None:
+        done = self.attach(until_idle=True)
+        self.tell("of_tomorrow", session_id="s", whatever=[{"deep": 1}])
+        self.tell("agent_event", session_id="s", type="of_tomorrow", more=1)
+        newer = message("m", "assistant", "hello")
+        newer["parts"].insert(0, {"type": "of_tomorrow", "data": {"x": 1}})
+        self.tell("message", **newer, of_tomorrow={"deep": [1]})
+        self.assertEqual(self.screen.shown, "hello")
+        self.end(of_tomorrow=1)
+        self.assertEqual(self.successResultOf(done), COMPLETED)
+
     def test_until_idle_leaves_with_how_the_run_ended(self) -> None:
         for fields, status in (({}, COMPLETED), ({"error": "no"}, FAILED), ({"cancelled": True}, CANCELLED)):
             self.setUp()

@@ -35,6 +35,14 @@ class Streams(SynchronousTestCase):
         kinds = [self.successResultOf(asked) for asked in (early, self.stream.next(), self.stream.next())]
         self.assertEqual([event.kind if event else None for event in kinds], ["message", "message", None])
 
+    def test_promise_89_an_envelope_may_hold_more_than_we_know(self) -> None:
+        self.stream.dataReceived(
+            b'data: {"v":2,"type":"message","payload":{"by":"x","type":"renamed","payload":{}}}\n\n'
+        )
+        event = self.successResultOf(self.stream.next())
+        assert event is not None
+        self.assertEqual((event.kind, event.change), ("message", "renamed"))
+
     def test_promise_25_the_cursor_is_that_of_what_has_come_whole(self) -> None:
         self.stream.dataReceived(b"retry: 5\nid: g-1\n\n")
         self.assertEqual(self.stream.cursor, "g-1")

@@ -28,7 +28,6 @@ from txcrush.wire.v1 import (
     NOT_READY,
     encode_event,
     file_body,
-    history_rows,
     message_body,
     part_body,
     session_body,
@@ -185,12 +184,6 @@ class Events(SynchronousTestCase):
 
 
 class Others(SynchronousTestCase):
-    def test_file_versions_have_capital_keys_in_lists(self) -> None:
-        version = FileVersion(id="f", session_id=SessionId("s"), path="/x", content="c")
-        (row,) = history_rows([version])
-        wanted = ["ID", "SessionID", "Path", "Content", "Version", "CreatedAt", "UpdatedAt"]
-        self.assertEqual(list(row), wanted)
-
     def test_an_agent_that_is_not_ready_has_an_empty_model(self) -> None:
         shown = on_the_wire(NOT_READY)
         self.assertEqual((shown["is_busy"], shown["is_ready"], shown["model"]["id"]), (False, False, ""))
