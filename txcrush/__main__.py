@@ -12,6 +12,7 @@ from typing import cast
 import click
 
 from txcrush import __version__, cli
+from txcrush.cli._early_end import end_early
 
 
 class Commands(click.Group):
@@ -40,6 +41,7 @@ def main() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def serve(arguments: tuple[str, ...]) -> None:
     """Run the server, with the options of `twist crush`."""
+    end_early()
     gc.disable()  # as `Process.hurry`, before the first large import
     from twisted.python.usage import UsageError
 

@@ -22,7 +22,7 @@ from txcrush.model.register import Listed
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
 from txcrush.model.skills import FoundSkill, Skill
-from txcrush.model.storage import ReadMark, StoreChange, StoreHead
+from txcrush.model.storage import ReadMark, StoreChange, StoreHead, StoreHealth
 from txcrush.model.tools import ToolOutput, ToolSpec, ToolUse
 
 Clock: TypeAlias = IReactorTime
@@ -50,6 +50,9 @@ class Store(Protocol):
     def head(self) -> StoreHead:
         """Where the data directory stood when it was opened."""
 
+    def health(self) -> StoreHealth:
+        """How it does now. Asks no disk."""
+
     def write(self, *changes: StoreChange) -> "Deferred[None]":
         """Make the changes in one transaction."""
 
@@ -73,7 +76,7 @@ class Store(Protocol):
         """Every session, children too, in no order."""
 
     def messages(self, session_id: SessionId) -> "Deferred[list[Message]]":
-        """The session's messages, oldest first (creation second, then insertion)."""
+        """The session's messages, in the order in which they were made, whatever their clock said."""
 
     def unfinished_messages(self) -> "Deferred[list[Message]]":
         """Assistant messages without a finish, of any session: what a crash has cut off."""

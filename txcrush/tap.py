@@ -252,9 +252,12 @@ def serve(arguments: Sequence[str]) -> None:
     """
     options = Options()
     options.parseOptions(list(arguments))
-    from twisted.application.reactors import installReactor
+    from twisted.internet import asyncioreactor
 
-    reactor = cast(Any, installReactor("asyncio"))
+    asyncioreactor.install()  # by name, Twisted would look through all its plugins for it
+    from twisted.internet import reactor as installed
+
+    reactor = cast(Any, installed)
     globalLogBeginner.beginLoggingTo([options.log_observer(sys.stderr)])
     service = makeService(options)
     service.startService()

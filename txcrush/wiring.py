@@ -2,23 +2,25 @@
 
 import asyncio
 import os
-import platform
 import random
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from functools import cached_property
+from importlib import import_module
 from os import path as paths
+from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from txcrush import __version__
-from txcrush.adapters import logs, vitals
+from txcrush.adapters import logs, providers, vitals
 from txcrush.adapters.bash import Bash
 from txcrush.adapters.bash_lines import BANNED_NAMES, BANNED_SHAPES
 from txcrush.adapters.config_files import ConfigSettings, JsonConfigFiles
@@ -27,26 +29,23 @@ from txcrush.adapters.file_names import FileNames
 from txcrush.adapters.guarded_places import OwnPlaces
 from txcrush.adapters.processes import ChildProcesses
 from txcrush.adapters.project_files import DiskProjectFiles
-from txcrush.adapters.providers import Limits, ProviderBuilder, offline_config
 from txcrush.adapters.ripgrep import Ripgrep
 from txcrush.adapters.skill_files import DiskSkillFiles
 from txcrush.adapters.sqlite import OpenSettings, OpenSqliteStore, SqliteRegister
 from txcrush.adapters.sqlite.files import DATABASE_FILE
-from txcrush.adapters.tools.palette import Edges as ToolEdges
-from txcrush.adapters.tools.palette import Palette
-from txcrush.adapters.tools.web_tools import WebTools
 from txcrush.adapters.wall_clock import WallClock
-from txcrush.adapters.web import WebClient
+from txcrush.adapters.working_directory import directory_of, facts
 from txcrush.core.edges import Edges
 from txcrush.core.expansion import expand
-from txcrush.core.instructions import Facts
 from txcrush.core.observations import Observations
 from txcrush.core.observatory import Observatory, WatchedOpener
 from txcrush.core.observers import OneShot, within
 from txcrush.core.opening import Opener
 from txcrush.core.reopening import Reopening
+from txcrush.core.workbench import MakeKit
 from txcrush.core.workspaces import Workspaces
 from txcrush.http.families import route_families
+from txcrush.http.limits import limits_within
 from txcrush.http.listening import Listening, listen
 from txcrush.http.page import PAGE_FOLDER, PAGE_PREFIXES, PageRoutes
 from txcrush.http.routing import build_app
@@ -59,6 +58,7 @@ from txcrush.wire.v1 import encode_big_event, encode_event
 
 log = Logger()
 
+WARM_UP_S = 0.25
 REOPEN_S = 1.0
 """So long clients wait, at the most, for what the last server left; the rest opens beside them."""
 
@@ -73,15 +73,18 @@ class Server(Service):
         begin_listening: Callable[[], Deferred[Listening]],
         reopen: Callable[[], Deferred[None]],
         close: Callable[[], Deferred[Any]],
+        warm_up: Callable[[], IDelayedCall],
     ) -> None:
         self._workspaces = workspaces
         self._observatory = observatory
         self._begin_listening = begin_listening
         self._reopen = reopen
         self._close = close
+        self._warm_up = warm_up
         self._listening: Listening | None = None
         self._started: OneShot[None] = OneShot()
         self._failure: Exception | None = None
+        self._warming: IDelayedCall | None = None
 
     @property
     def listening(self) -> Listening:
@@ -121,6 +124,7 @@ class Server(Service):
         logs.secrets.add(self._listening.token or "")
         for address in self._listening.addresses:
             log.info("listening on {address}", address=address)
+        self._warming = self._warm_up()
         self._observatory.start()
         self._started.fire(None)
 
@@ -133,6 +137,8 @@ class Server(Service):
         listening.resume()
 
     async def _stop(self) -> None:
+        if self._warming is not None and self._warming.active():
+            self._warming.cancel()
         if self._listening is not None:
             await self._listening.stop_accepting()
         await self._workspaces.stop()
@@ -158,19 +164,22 @@ class _Edges:
         self._own = OwnPlaces(state_dir=settings.state_dir, token_file=settings.token_file, env=environ)
         self.files = DiskProjectFiles(reactor, self._own, trust_projects=settings.trust_projects)
         self.skill_files = DiskSkillFiles(reactor, environ, trust_projects=settings.trust_projects)
-        self._providers = ProviderBuilder(
-            reactor,
-            clock=self.clock,
-            environ=environ,
-            expand=lambda value: expand(value, environ),
-            new_id=_new_id,
-            keep_secret=logs.secrets.add,
-            limits=Limits(idle_s=settings.provider_idle_s),
-        )
         self.file_names = FileNames(Ripgrep(self.clock, environ, self.in_thread), self.clock, self.in_thread)
         self._processes = ChildProcesses(asyncio.get_running_loop, self.in_thread, self.clock)
         self.register = SqliteRegister(_state_dir(settings, environ), self.in_thread)
         self._bash = Bash(environ, _shell_folder(settings, environ), BANNED_NAMES, BANNED_SHAPES)
+
+    @cached_property
+    def _providers(self) -> "providers.ProviderBuilder":
+        return providers.ProviderBuilder(
+            self._reactor,
+            clock=self.clock,
+            environ=self._environ,
+            expand=lambda value: expand(value, self._environ),
+            new_id=_new_id,
+            keep_secret=logs.secrets.add,
+            limits=providers.Limits(idle_s=self._settings.provider_idle_s),
+        )
 
     def in_thread(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), function, *arguments, **named)
@@ -190,22 +199,24 @@ class _Edges:
             ),
             register=self.register,
             config_files=JsonConfigFiles(
-                self._reactor, _config_settings(settings, self._environ), self._providers.list_models
+                self._reactor,
+                _config_settings(settings, self._environ),
+                lambda entry: self._providers.list_models(entry),
             ),
             project_files=self.files,
             skill_files=self.skill_files,
-            build_provider=self._providers,
-            make_kit=Palette(self._of_tools()),
+            build_provider=lambda config: self._providers(config),
+            make_kit=lambda bench: self._palette(bench),
             processes=self._processes,
             make_program=self._bash,
-            directory_of=lambda path: in_thread(_directory_of, path),
+            directory_of=lambda path: in_thread(directory_of, path),
             parse_object=parse_object,
             repair_object=lambda text: in_thread(repaired_object, text),
             encode_event=encode_event,
             frame=frame,
             clock=self.clock,
             new_id=_new_id,
-            facts=_facts,
+            facts=facts,
             graces=(settings.create_grace_s, settings.detach_grace_s),
             unanswered=settings.unanswered,
             encode_apart=lambda event: in_thread(encode_big_event, event),
@@ -214,10 +225,16 @@ class _Edges:
             redact=logs.secrets.redact,
         )
 
-    def _of_tools(self) -> ToolEdges:
-        settings = self._settings
-        web = WebClient(self._reactor, self.clock, self._environ, allow_private=settings.allow_private_fetch)
-        return ToolEdges(
+    @cached_property
+    def _palette(self) -> MakeKit:
+        """The tools, imported for the first workspace; see `warm_up`."""
+        from txcrush.adapters.tools.palette import Edges, Palette
+        from txcrush.adapters.tools.web_tools import WebTools
+        from txcrush.adapters.web import WebClient
+
+        private = self._settings.allow_private_fetch
+        web = WebClient(self._reactor, self.clock, self._environ, allow_private=private)
+        edges = Edges(
             processes=self._processes,
             make_program=self._bash,
             web=WebTools(web, self.clock, random.random, self.in_thread),
@@ -228,11 +245,17 @@ class _Edges:
             own=self._own,
             redact=logs.secrets.redact,
         )
+        return Palette(edges)
+
+    def warm_up(self) -> IDelayedCall:
+        """Import, a moment later and in a thread, what every workspace needs and the first answer does not."""
+        return self.clock.callLater(WARM_UP_S, self.in_thread, _import_late)
 
     async def close(self) -> None:
         """End what they left running."""
         await self._processes.close()
-        await self._providers.close()
+        if "_providers" in self.__dict__:
+            await self._providers.close()
         await self.register.close()
 
 
@@ -271,6 +294,8 @@ def build_server(
     )
     resource = build_app(families, edges.in_thread).resource()
 
+    limits = limits_within(open_files_limit())
+
     def begin_listening() -> Deferred[Listening]:
         return Deferred.fromCoroutine(
             listen(
@@ -281,6 +306,7 @@ def build_server(
                 resource,
                 random=secrets.token_bytes,
                 public_prefixes=PAGE_PREFIXES,
+                limits=limits,
                 now=edges.clock.seconds,
             )
         )
@@ -292,8 +318,26 @@ def build_server(
         reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
         return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
 
-    server = Server(workspaces, observatory, begin_listening, reopen, lambda: Deferred.fromCoroutine(edges.close()))
+    server = Server(
+        workspaces,
+        observatory,
+        begin_listening,
+        reopen,
+        lambda: Deferred.fromCoroutine(edges.close()),
+        edges.warm_up,
+    )
     return server
+
+
+def open_files_limit() -> int:
+    """How many files this process may have open."""
+    soft, _ = getrlimit(RLIMIT_NOFILE)
+    return 1 << 20 if soft == RLIM_INFINITY else soft
+
+
+def _import_late() -> None:
+    for name in ("txcrush.adapters.tools.palette", "txcrush.adapters.providers.builder", "yaml"):
+        import_module(name)
 
 
 def _new_id() -> str:
@@ -317,25 +361,10 @@ def _config_settings(settings: ServerSettings, environ: Mapping[str, str]) -> Co
         env=environ,
         trust_projects=settings.trust_projects,
         server_in_git=in_work_tree(os.getcwd()),
-        offline=offline_config(),
+        offline=providers.offline_config(),
     )
 
 
 def _open_settings(environ: Mapping[str, str]) -> OpenSettings:
     skips_lock = environ.get("CRUSH_SKIP_DATADIR_LOCK", "").lower() in ("1", "t", "true")
     return OpenSettings(__version__, skips_lock)
-
-
-def _directory_of(path: str) -> str:
-    """What clients are shown of a path: a file's directory, anything else as it is."""
-    return paths.dirname(path) if paths.exists(path) and not paths.isdir(path) else path
-
-
-def _facts(path: str) -> Facts:
-    now = datetime.now()
-    return Facts(
-        working_dir=path,
-        platform=platform.system().lower(),
-        date=f"{now.month}/{now.day}/{now.year}",
-        is_git_repo=paths.exists(paths.join(path, ".git")),
-    )

@@ -182,14 +182,16 @@ async def test_deleting_a_session_takes_its_rows_and_leaves_children_and_runs(op
 
 
 @pytest_twisted.ensureDeferred
-async def test_messages_are_ordered_by_creation_second_then_insertion_also_after_a_rewrite(opened: Opened) -> None:
+async def test_promise_80_messages_are_ordered_by_insertion_whatever_the_clock_said_also_after_a_rewrite(
+    opened: Opened,
+) -> None:
     store = opened.store
     await store.write(PutSession(session()))
     for one in (message("z", 2), message("b", 1), message("a", 1), message("y", 2)):
         await store.write(PutMessage(one))
     await store.write(PutMessage(message("b", 1, "longer")))
-    assert [one.id for one in await store.messages(S1)] == ["b", "a", "z", "y"]
-    assert [one.id for one in await store.user_messages(S1)] == ["y", "z", "a", "b"]
+    assert [one.id for one in await store.messages(S1)] == ["z", "b", "a", "y"]
+    assert [one.id for one in await store.user_messages(S1)] == ["y", "a", "b", "z"]
 
 
 @pytest_twisted.ensureDeferred

@@ -396,6 +396,7 @@ class Guarded(SynchronousTestCase):
                 self.assertEqual(asked.answer.status, status)
                 self.assertTrue(asked.answer.message if row.method != "HEAD" else asked.answer.body == b"")
                 self.assertTrue(asked.closed)
+                asked.drop()
         self.assertEqual(self.harness.workspaces.list(), [])
 
     def others(self) -> list[Row]:

@@ -97,10 +97,10 @@ def test_r_db_03_a_released_directory_can_be_opened_again(tmp_path: Path) -> Non
 
 
 def test_r_db_03_a_failed_opening_releases_the_lock(tmp_path: Path) -> None:
-    (tmp_path / "txcrush.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(StorageFailed, match="not a database"):
+    (tmp_path / "txcrush.db").mkdir()
+    with pytest.raises(StorageFailed, match="cannot be opened"):
         opened(tmp_path)
-    (tmp_path / "txcrush.db").unlink()
+    (tmp_path / "txcrush.db").rmdir()
     opened(tmp_path).close()
 
 

@@ -295,6 +295,9 @@ class RunsMachine(RuleBasedStateMachine):
                 self.a_tool_answers()
             for stream in list(self.model.streams):
                 self.model.finish(stream)
+        for _ in range(1000):  # until what a full disk refused is written
+            if self.workspace.runs.any_live:
+                self.harness.clock.advance(0.5)
         assert not self.workspace.runs.any_live, "runs are stuck"
 
     def ended(self, deletion: "Deferred[None]") -> None:

@@ -20,6 +20,7 @@ from txcrush.model.searches import FileMatches
 from txcrush.ports import Clock, InThread
 from txcrush.wire.ripgrep import CUT_LINES, MATCHES, NAMES, read_error, read_matches, read_names
 
+_LATE_S = 5.0
 MAX_NAME_BYTES = 64 * 1024 * 1024
 MAX_MATCH_BYTES = 64 * 1024 * 1024
 """101 files with 101 lines of 4 KiB each stay below it."""
@@ -67,12 +68,12 @@ class ContentSearch:
     ) -> Found:
         """The matches below the directory, newest file first, ties by path. More than `limit` lines are found where
         there are more, but no file has more than one beyond it. Fails with `Refused`."""
-        deadline = self._clock.seconds() + timeout_s
+        began = self._clock.seconds()
         command = await self._in_thread(_naming, directory, query)
         named = await self._ripgrep.run(command, directory, timeout_s=timeout_s, max_bytes=MAX_NAME_BYTES)
         _check(named, query)
         newest = await self._in_thread(self._newest, directory, workspace, query, named.output, limit + 1)
-        found = await self._lines(directory, newest, query, limit, max(deadline - self._clock.seconds(), 0.5))
+        found = await self._lines(directory, newest, query, limit, _left(timeout_s, self._clock.seconds() - began))
         is_partial = len(newest) > limit or found.is_partial or named.is_cut
         return Found(found.files, is_partial, named.is_late or found.is_late)
 
@@ -167,3 +168,9 @@ def _check(printed: Printed, query: ContentQuery) -> None:
     if query.include and "glob" in why:
         raise Refused(f"error searching files: invalid include pattern: {why}")
     raise Refused(f"error searching files: invalid regex pattern: {why}: `{query.pattern}`")
+
+
+def _left(timeout_s: float, elapsed_s: float) -> float:
+    """What is left of the time; all of it where the clock was set meanwhile."""
+    was_set = not 0.0 <= elapsed_s <= timeout_s + _LATE_S
+    return timeout_s if was_set else max(timeout_s - elapsed_s, 0.5)

@@ -256,9 +256,11 @@ class ChildProcesses:
     async def _interrupt(self, pick: Callable[[], Pick], grace_s: float) -> bool:
         """Interrupt, and give time; whether anything is left that must be killed."""
         found = await self._in_thread(_signalled, pick(), signal.SIGINT)
-        until, looks = self.clock.seconds() + grace_s, list(LOOKS_S)
-        while found and self.clock.seconds() < until:
-            await self._pause(looks.pop(0) if len(looks) > 1 else looks[0])
+        waited_s, looks = 0.0, list(LOOKS_S)  # counted in pauses: the clock of the wall may be set meanwhile
+        while found and waited_s < grace_s:
+            pause_s = looks.pop(0) if len(looks) > 1 else looks[0]
+            waited_s += pause_s
+            await self._pause(pause_s)
             found, is_hopeless = await self._in_thread(_left, pick())
             if is_hopeless:
                 break

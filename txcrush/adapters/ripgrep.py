@@ -62,7 +62,7 @@ class Ripgrep:
             return await Deferred.fromFuture(asyncio.ensure_future(work))
         except asyncio.CancelledError:
             raise CancelledError from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise Refused(f"ripgrep could not be started: {error}") from error
         finally:
             if expiry.active():

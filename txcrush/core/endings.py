@@ -1,8 +1,8 @@
 """How runs end: rows, last messages and events in one transaction.
 
 Theory. The end of a run is told once. If the store takes it, the transaction's events tell of it. If the store refuses,
-they are never seen, and whoever listens is told of the failure instead. If the store is only slow, nobody waits for it
-for ever: the run is over for those who wait, and its events follow when they are durable.
+they are not seen, whoever listens is told of the failure instead, and the rows are owed (`arrears.py`). If it is only
+slow, nobody waits for it for ever: the run is over for those who wait, and its events follow when they are durable.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from txcrush import failpoints
 from txcrush.core import run_events
+from txcrush.core.arrears import Arrears, Debt
 from txcrush.core.closing import Closing
 from txcrush.core.events import EventLog
 from txcrush.core.observers import within
@@ -23,7 +24,7 @@ from txcrush.core.sessions import Sessions
 from txcrush.model.errors import CrushError, StorageFailed
 from txcrush.model.events import Event
 from txcrush.model.runs import Outcome, RunEnd
-from txcrush.model.storage import EndRun, StoreChange
+from txcrush.model.storage import EndRun
 from txcrush.ports import Clock
 
 LAST_WRITE_S = 5.0
@@ -107,6 +108,12 @@ class Endings:
         self._events = events
         self._sessions = sessions
         self._clock = clock
+        self.arrears = Arrears(events, sessions, clock)
+
+    async def close(self) -> None:
+        """Write what could not be written so far, if that is possible by now."""
+        if self.arrears.count:
+            await self.arrears.close()
 
     async def of_turn(
         self,
@@ -126,35 +133,39 @@ class Endings:
         def in_vain(unwritten: RunEnd) -> list[Event]:
             return run_events.of_end(run, folded, unwritten, title)
 
-        events = [*closing.events, *told]
-        return await self._written([run, *folded], end, closing.changes, events, in_vain, before_publish)
+        return await self._written([run, *folded], end, closing, told, in_vain, before_publish)
 
     async def of_dropped(self, runs: Sequence[Run], end: RunEnd) -> RunEnd:
         """End runs that never had a turn."""
         end = self._now(end)
         events = [run_events.completion(run, end, on_entry=True) for run in runs]
         failpoints.DROP_JUDGED()
-        return await self._written(runs, end, (), events, lambda _: events)
+        return await self._written(runs, end, Closing(), events, lambda _: events)
 
     async def _written(
         self,
         runs: Sequence[Run],
         end: RunEnd,
-        changes: Sequence[StoreChange],
-        events: Sequence[Event],
+        closing: Closing,
+        told: Sequence[Event],
         in_vain: Callable[[RunEnd], list[Event]],
         before_publish: Callable[[], None] | None = None,
     ) -> RunEnd:
         """Write; `in_vain` says what is published instead where the store refuses."""
-        rows = [*changes, *(EndRun(run.id, replace(end, usage=run.ledger.usage)) for run in runs)]
-        failpoints.END_JUDGED()
+
+        def ends(how: RunEnd) -> list[EndRun]:
+            return [EndRun(run.id, replace(how, usage=run.ledger.usage)) for run in runs]
 
         def refused(failure: Failure) -> Failure:
             log.error("{runs} ended, but not in the database: {reason}", runs=_named(runs), reason=failure.value)
-            for event in in_vain(_unwritten(end, failure.value)):
-                self._events.show(event)
+            unwritten = _unwritten(end, failure.value)
+            shown = tuple(self._events.tell(event) for event in in_vain(unwritten))
+            if isinstance(failure.value, StorageFailed):
+                self.arrears.owe(Debt(tuple(ends(unwritten)), shown, closing.changes, closing.events))
             return failure
 
+        failpoints.END_JUDGED()
+        rows, events = [*closing.changes, *ends(end)], [*closing.events, *told]
         writing: Deferred[None] = maybeDeferred(self._events.commit, rows, events, before_publish)
         try:
             await within(LAST_WRITE_S, self._clock, writing.addErrback(refused))

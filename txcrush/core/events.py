@@ -86,6 +86,7 @@ class EventLog:
     encode_apart: EncodeApart | None = None
     figures: StreamFigures = field(default_factory=StreamFigures)
     _outbox: deque[_Batch] = field(default_factory=deque)
+    _shown: dict[str, _Batch] = field(default_factory=dict)
     _subscribers: dict[Subscriber, None] = field(default_factory=dict)
     _coming: dict[Subscriber, None] = field(default_factory=dict)
     _want_deltas: set[Subscriber] = field(default_factory=set)
@@ -134,10 +135,28 @@ class EventLog:
         return asker
 
     def show(self, event: Event) -> None:
-        """Publish without waiting for the disk, in its turn: growing text, whose rows follow on their own timer."""
+        """Publish without waiting for the disk, in its turn: growing text, whose rows follow on their own timer.
+
+        Text that waits behind a write replaces an older state of it that waits there too."""
         frame, _ = self._frame(event)
+        if frame.replaceable and frame.key and self._outbox:
+            older = self._shown.get(frame.key)
+            if older is not None:
+                older.frames = ()
+            batch = self._shown[frame.key] = _Batch([frame], ready=True)
+            if self._outbox[-1] is older:
+                self._outbox.pop()
+        else:
+            batch = _Batch([frame], ready=True)
+        self._outbox.append(batch)
+        self._drain()
+
+    def tell(self, event: Event) -> LoggedEvent:
+        """Publish, in its turn, what the disk has refused; returns what the log is to keep of it later."""
+        frame, body = self._frame(event)
         self._outbox.append(_Batch([frame], ready=True))
         self._drain()
+        return self._logged(event, frame.seq, body)
 
     def await_end(self, subscriber: Subscriber) -> None:
         """The subscriber will subscribe once it has caught up: until then it is told of the end only."""
@@ -250,6 +269,8 @@ class EventLog:
                 self._release(self._outbox.popleft())
         finally:
             self._draining = False
+        if not self._outbox:
+            self._shown.clear()
         self._note_drained()
 
     def _release(self, batch: _Batch) -> None:

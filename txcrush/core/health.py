@@ -32,6 +32,9 @@ MIB = 1024 * 1024
 TakeVitals = Callable[[Sequence[str]], "Deferred[Vitals]"]
 """Looks at the process and at the disks that these directories lie on."""
 
+STALL_S = 10.0
+"""Seconds without progress after which new prompts are refused."""
+
 log = Logger()
 
 
@@ -97,6 +100,22 @@ class Health:
                 Severity.ERROR,
                 f"the database in {path} cannot be written: {reason}",
                 "free space on its disk, or end what else holds the database; the next write that succeeds ends this",
+            )
+
+        for path, stalled_s in self._observations.databases.stalled().items():
+            if stalled_s >= STALL_S:
+                yield Problem(
+                    "storage_stalled",
+                    Severity.ERROR,
+                    f"the disk of {path} has taken no write for {stalled_s:.0f} s",
+                    "look at the disk, or end what else holds the database; new prompts are refused until it moves",
+                )
+        for path, aside in self._observations.databases.moved_aside().items():
+            yield Problem(
+                "database_was_damaged",
+                Severity.WARNING,
+                f"the database in {path} was damaged: a new one holds what could be read of it",
+                f"what is missing may be in {aside}: keep it, or delete it; the next start tells no more of it",
             )
 
     def _of_opening(self) -> Iterator[Problem]:

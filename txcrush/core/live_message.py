@@ -24,6 +24,7 @@ from txcrush.ports import Clock
 WINDOW_MIN_S = 0.008
 WINDOW_MAX_S = 0.033
 ROW_S = 0.05
+REFUSED_ROW_S = 1.0
 
 log = Logger()
 
@@ -51,6 +52,8 @@ class LiveMessage:
         self._show_timer: IDelayedCall | None = None
         self._row_timer: IDelayedCall | None = None
         self._unwritten = False
+        self._is_writing = False
+        self._refusals = 0
         self._closed = False
 
     @property
@@ -176,10 +179,10 @@ class LiveMessage:
         elif self._show_timer is None:
             self._show_timer = self._later(self._window_s, self._show_later)
         self._unwritten = True
-        if not self._row_s:
+        if not self._row_s and not self._refusals:
             self._write_row()
         elif self._row_timer is None:
-            self._row_timer = self._later(self._row_s, self._write_row)
+            self._row_timer = self._later(self._row_pause_s, self._write_row)
 
     def _show_later(self) -> None:
         self._show_timer = None
@@ -193,15 +196,34 @@ class LiveMessage:
         self._window_s = min(WINDOW_MAX_S, max(WINDOW_MIN_S, 2 * cost))
 
     def _write_row(self) -> None:
+        """One row at a time: a disk that hangs is owed the last state of the message, not every one."""
         self._row_timer = None
-        self._write(self.snapshot())
+        if self._is_writing:
+            return
+        self._is_writing = True
+        self._write(self.snapshot()).addBoth(self._row_settled)
+
+    def _row_settled(self, _: object) -> None:
+        self._is_writing = False
+        if self._unwritten and not self._closed and self._row_timer is None:
+            self._row_timer = self._later(self._row_pause_s, self._write_row)
+
+    @property
+    def _row_pause_s(self) -> float:
+        """What the store refuses is not tried twenty times a second."""
+        return REFUSED_ROW_S if self._refusals else self._row_s
 
     def _write(self, message: Message, events: Sequence[Event] = ()) -> Deferred[None]:
         self._unwritten = False
-        return self._events.commit([PutMessage(message)], events).addErrback(self._not_written)
+        writing = self._events.commit([PutMessage(message)], events)
+        return writing.addCallbacks(self._was_written, self._not_written)
+
+    def _was_written(self, _: None) -> None:
+        self._refusals = 0
 
     def _not_written(self, failure: Failure) -> None:
         self._unwritten = True
+        self._refusals += 1
         if failure.check(StorageFailed) is None:
             log.failure("a message could not be saved", failure=failure)
         else:

@@ -3,7 +3,7 @@
 Plain counters, made once by `wiring.py` and handed to whoever does the work. No label holds an id, a path or a secret.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from txcrush.core.tallies import Spread, Tally
@@ -66,12 +66,15 @@ class ProviderFigures:
 @dataclass
 class DatabaseFigures:
     """One open database. `waiting` are the writes that are not on disk yet; `failing` says why the last one failed,
-    and is empty where it did not."""
+    and is empty where it did not. `moved_aside` is where a damaged database was put that was found in its place, empty
+    where there was none; `stalled_s` tells for how many seconds writes have waited without progress."""
 
     commits: Spread
     failures: Tally
     waiting: int = 0
     failing: str = ""
+    moved_aside: str = ""
+    stalled_s: Callable[[], float] = lambda: 0.0
 
     def settled(self, writes: int, seconds: float, error: str) -> None:
         """So many writes were one commit; `error` is the last failure among them, empty where all are on disk."""
@@ -104,6 +107,15 @@ class Databases:
     def failing(self) -> dict[str, str]:
         """The data directories whose last write failed, and why."""
         return {path: one.failing for path, one in self.open.items() if one.failing}
+
+    def moved_aside(self) -> dict[str, str]:
+        """The data directories in which a damaged database was replaced when they were opened, and where it lies."""
+        return {path: one.moved_aside for path, one in self.open.items() if one.moved_aside}
+
+    def stalled(self) -> dict[str, float]:
+        """The data directories whose disk takes no writes, and for how many seconds."""
+        stalls = {path: one.stalled_s() for path, one in self.open.items()}
+        return {path: stalled_s for path, stalled_s in stalls.items() if stalled_s}
 
     def families(self) -> Iterator[Family]:
         yield from (one.family() for one in (self.commits, self.failures))

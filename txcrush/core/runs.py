@@ -71,6 +71,7 @@ class Runs:
         self._tasks: set[Deferred[None]] = set()
         self._held: dict[SessionId, OneShot[None]] = {}
         self._closing = False
+        endings.arrears.when_paid = when_idle
 
     # Accepting
 
@@ -195,6 +196,7 @@ class Runs:
                 slot.active.cancel(BY_STOP)
         while self._tasks:
             await DeferredList(list(self._tasks), consumeErrors=True)
+        await self._endings.close()
 
     # Asking
 
@@ -208,8 +210,9 @@ class Runs:
 
     @property
     def any_live(self) -> bool:
-        """Whether any run is accepted, queued or active, or something else holds a session."""
-        return bool(self._live) or self.any_busy
+        """Whether any run is accepted, queued or active, or its end is still to be written, or something else holds a
+        session."""
+        return bool(self._live) or self.any_busy or self._endings.arrears.count > 0
 
     def active(self, session_id: SessionId) -> Run | None:
         """The session's active run."""

@@ -35,6 +35,15 @@ class Limits(Struct, frozen=True, kw_only=True):
         return elapsed_s >= self.body_grace_s and received < self.min_body_rate * elapsed_s
 
 
+OWN_FILES = 40
+"""Descriptors that connections never take: those of databases, providers, tools and the server itself."""
+
+
+def limits_within(files: int) -> Limits:
+    """The limits of a process that may have so many files open."""
+    return Limits(max_connections=max(8, min(Limits().max_connections, files - OWN_FILES)))
+
+
 class FailedLogins:
     """Counts wrong tokens by address.
 

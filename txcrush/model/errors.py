@@ -150,6 +150,25 @@ class StorageFailed(CrushError):
     default = "the database is not available"
 
 
+class ChangeRefused(StorageFailed):
+    """The database is fine, but the change does not fit what it holds: no use to try it again."""
+
+    code = "change_refused"
+
+
+class StorageBusy(StorageFailed):
+    """Another process holds the database, or the disk does not keep up: worth another try in a while."""
+
+    code = "storage_busy"
+    default = "storage is too slow: try again in a while"
+
+
+class StorageDamaged(StorageFailed):
+    """The database file is not sound. It is moved aside when it is next opened."""
+
+    code = "storage_damaged"
+
+
 class NoDataDirectory(StorageFailed):
     """The data directory is not there and cannot be made."""
 

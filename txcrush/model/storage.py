@@ -129,6 +129,24 @@ class StoreHead(Struct, frozen=True):
     skipped: tuple[SkipNumbers, ...] = ()
 
 
+class StoreHealth(Struct, frozen=True, kw_only=True):
+    """How a data directory's storage does.
+
+    `failing_since` is the Unix time of the first of the failures in a row that the last writes met, 0 where the last
+    one went well; `reason` says what failed. `stalled_s` is for how long the disk has taken no write although some wait
+    (`waiting`, of about `waiting_bytes`). `journal_mode` is `wal`, or what the file system gave instead. `moved_aside`
+    is where a damaged database was put when this one was opened, empty where there was none.
+    """
+
+    failing_since: float = 0.0
+    reason: str = ""
+    stalled_s: float = 0.0
+    waiting: int = 0
+    waiting_bytes: int = 0
+    journal_mode: str = ""
+    moved_aside: str = ""
+
+
 class ReadMark(Struct, frozen=True):
     """That a session has read a file, as `MarkRead` says it."""
 

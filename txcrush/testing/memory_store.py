@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 
 from txcrush.model.desk import DeskEntry, SessionPolicy, Settlement
-from txcrush.model.errors import CursorTooOld, StorageFailed
+from txcrush.model.errors import ChangeRefused, CursorTooOld, StorageFailed
 from txcrush.model.events import Change, EventKind, LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message, Role
@@ -34,6 +34,7 @@ from txcrush.model.storage import (
     StartRun,
     StoreChange,
     StoreHead,
+    StoreHealth,
 )
 from txcrush.ports import Store
 
@@ -66,7 +67,8 @@ class MemoryStore:
     """One data directory.
 
     Deferreds fire at once, unless `hold` was called: then writes, and the reads behind them, wait for `release`. A
-    closed store that is asked for its `head` is open again, as its data directory would be.
+    closed store that is asked for its `head` is open again, as its data directory would be. `condition` is what it says
+    of its health.
     """
 
     def __init__(self, generation: str = "memory") -> None:
@@ -77,6 +79,7 @@ class MemoryStore:
         self._failures: deque[StorageFailed] = deque()
         self._is_closed = False
         self.writes = 0
+        self.condition = StoreHealth(journal_mode="memory")
 
     # What tests do.
 
@@ -121,6 +124,9 @@ class MemoryStore:
         tables = self._tables
         skipped = tuple(one for one in tables.skipped.values() if one.upto > tables.trimmed_seq)
         return StoreHead(generation=self._generation, seq=tables.last_seq, position=position, skipped=skipped)
+
+    def health(self) -> StoreHealth:
+        return self.condition
 
     def write(self, *changes: StoreChange) -> "Deferred[None]":
         return self._do(partial(self._transaction, partial(_apply_all, changes=changes)))
@@ -248,7 +254,7 @@ class MemoryStore:
         return result
 
     def _in_order(self) -> list[Message]:
-        return sorted(self._tables.messages.values(), key=lambda one: one.created_at)
+        return list(self._tables.messages.values())
 
 
 def _answer(deferred: "Deferred[Any]", work: Callable[[], Any]) -> None:
@@ -354,7 +360,7 @@ def _put_file(tables: _Tables, version: FileVersion) -> None:
 def _known_run(tables: _Tables, run_id: RunId) -> RunRecord:
     record = tables.runs.get(run_id)
     if record is None:
-        raise StorageFailed(f"the database refused the change: there is no run {run_id}")
+        raise ChangeRefused(f"the database refused the change: there is no run {run_id}")
     return record
 
 
@@ -364,7 +370,7 @@ def _kept(table: dict[K, V], keep: Callable[[V], bool]) -> dict[K, V]:
 
 def _require(holds: bool, constraint: str) -> None:
     if not holds:
-        raise StorageFailed(f"the database refused the change: {constraint} constraint failed")
+        raise ChangeRefused(f"the database refused the change: {constraint} constraint failed")
 
 
 def _conforms(store: MemoryStore) -> Store:

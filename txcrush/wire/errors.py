@@ -22,6 +22,7 @@ STATUS = {
     "body_too_large": 413,
     "unsupported": 501,
     "shutting_down": 503,
+    "storage_busy": 503,
 }
 """Codes that are not here are 500: the reference answers its own errors so, `prompt is empty` among them."""
 

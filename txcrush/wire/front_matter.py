@@ -5,11 +5,14 @@ knows no tags, no numbers and no merge keys, so an alias costs nothing), and siz
 """
 
 from itertools import dropwhile
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
 from txcrush.model.skills import SkillHeader
+
+if TYPE_CHECKING:
+    import yaml  # on first use: most servers read no skill while they start
 
 MAX_HEADER_BYTES = 8 * 1024
 """The end of the front matter must stand within these first bytes of the file. At worst they take 20 ms."""
@@ -17,7 +20,6 @@ MAX_HEADER_BYTES = 8 * 1024
 MAX_DEPTH = 16
 """Collections inside collections. The loader recurses: 30,000 opening brackets end the process."""
 
-_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _MARK = "---"
 _DEEP = "nested too deeply"
 _LIBRARY_DEEP = "nesting depth"
@@ -29,10 +31,12 @@ _SWITCH_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 def read_header(raw: bytes) -> SkillHeader:
     """The front matter of a file that begins with `raw`. Raises ValueError with the reason in the reference's words."""
+    import yaml
+
     text = _front_matter(raw[:MAX_HEADER_BYTES].decode("utf-8", "replace").removeprefix("\ufeff"))
     try:
         _ensure_shallow(text)
-        fields = yaml.load(text, _LOADER)
+        fields = yaml.load(text, _loader())
         header = msgspec.convert(_given(fields), SkillHeader, strict=False)
         "".join((header.name, header.description, header.compatibility)).encode()
     except yaml.MarkedYAMLError as error:
@@ -54,9 +58,17 @@ def _front_matter(text: str) -> str:
     raise ValueError("unclosed frontmatter")
 
 
+def _loader() -> Any:
+    import yaml
+
+    return getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
 def _ensure_shallow(text: str) -> None:
+    import yaml
+
     depth = 0
-    for event in yaml.parse(text, _LOADER):
+    for event in yaml.parse(text, _loader()):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem=_DEEP)
@@ -75,7 +87,7 @@ def _given(fields: object) -> object:
     return given
 
 
-def _said(error: yaml.MarkedYAMLError) -> str:
+def _said(error: "yaml.MarkedYAMLError") -> str:
     mark = error.problem_mark
     if _LIBRARY_DEEP in str(error.problem):
         return _DEEP

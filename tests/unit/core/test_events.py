@@ -318,6 +318,52 @@ class Draining(EventsCase):
         self.successResultOf(drained)
 
 
+class Hung(EventsCase):
+    """The disk takes no write: what grows meanwhile waits once."""
+
+    def grows(self, message_id: str, *, replaceable: bool = True) -> None:
+        message = Message(MessageId(message_id), SessionId("s"), Role.ASSISTANT, ())
+        event = Event(EventKind.MESSAGE, Change.UPDATED, message, key=message_id, replaceable=replaceable)
+        self.events.show(event)
+
+    def test_growing_text_that_waits_replaces_its_older_state(self) -> None:
+        self.store.hold()
+        self.commit("a")
+        for _ in range(100):
+            self.grows("m1")
+        self.assertLessEqual(len(self.events._outbox), 2)
+        self.commit("b")
+        for _ in range(100):
+            self.grows("m1")
+            self.grows("m2")
+        self.assertEqual(sum(len(batch.frames) for batch in self.events._outbox), 4)
+        self.store.release()
+        self.assertEqual(self.ear.heard, ["a", "b", "message", "message"])
+        self.assertEqual(self.ear.seqs, sorted(self.ear.seqs))
+
+    def test_what_is_no_growth_is_never_left_out(self) -> None:
+        self.store.hold()
+        self.commit("a")
+        for _ in range(3):
+            self.grows("m1", replaceable=False)
+        self.store.release()
+        self.assertEqual(self.ear.heard, ["a", "message", "message", "message"])
+
+    def test_afterwards_every_state_is_shown_again(self) -> None:
+        self.store.hold()
+        self.commit("a")
+        self.grows("m1")
+        self.store.release()
+        self.grows("m1")
+        self.grows("m1")
+        self.assertEqual(self.ear.heard, ["a", "message", "message", "message"])
+
+    def test_what_the_disk_refused_is_told_and_given_for_the_log(self) -> None:
+        logged = self.events.tell(told("lost"))
+        self.assertEqual((logged.seq, logged.body), (self.ear.seqs[-1], b"lost"))
+        self.assertEqual(self.ear.heard, ["lost"])
+
+
 class LateStore(MemoryStore):
     """Settles its writes in the order that the test says."""
 

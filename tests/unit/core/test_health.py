@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txcrush.core.health import LOOK_S, OPEN_FAILURE_S, Health
+from txcrush.core.health import LOOK_S, OPEN_FAILURE_S, STALL_S, Health
 from txcrush.core.loop_lag import LoopLag
 from txcrush.core.observations import Observations, OpenFailure
 from txcrush.model.vitals import Disk, Severity, Vitals
@@ -45,6 +45,19 @@ class Examining(SynchronousTestCase):
         self.assertIn("/p/.crush cannot be written: disk I/O error", self.health.problems()[0].message)
         figures.settled(1, 0.1, "")
         self.assertEqual((self.told(), self.observed.databases.waiting), ([], 0))
+
+    def test_promise_75_a_database_that_was_damaged_is_told_of_while_it_is_open(self) -> None:
+        self.observed.databases.opened("/p").moved_aside = "/p/txcrush.db.corrupt-1"
+        self.assertEqual(self.told(), [("database_was_damaged", Severity.WARNING)])
+        self.assertIn("/p/txcrush.db.corrupt-1", self.health.problems()[0].action)
+        self.assertEqual(self.health.errors(), [])
+
+    def test_promise_73_a_disk_that_takes_no_writes_is_an_error(self) -> None:
+        stalls = iter([STALL_S - 1, STALL_S, 0.0])
+        self.observed.databases.opened("/p").stalled_s = lambda: next(stalls)
+        self.assertEqual(self.told(), [])
+        self.assertEqual(self.told(), [("storage_stalled", Severity.ERROR)])
+        self.assertEqual(self.told(), [])
 
     def test_a_database_that_is_closed_is_no_problem_any_more(self) -> None:
         self.observed.databases.opened("/d").settled(0, 0.1, "full")

@@ -4,7 +4,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from txcrush.core.events import EventLog, Frame
-from txcrush.core.live_message import ROW_S, WINDOW_MAX_S, WINDOW_MIN_S, LiveMessage
+from txcrush.core.live_message import REFUSED_ROW_S, ROW_S, WINDOW_MAX_S, WINDOW_MIN_S, LiveMessage
 from txcrush.model.errors import StorageFailed
 from txcrush.model.ids import MessageId, SessionId
 from txcrush.model.messages import Finish, FinishReason, Message, Reasoning, Role, Text, ToolCall
@@ -366,3 +366,29 @@ class Slow:
 
     def end(self) -> None:
         """Nothing to end."""
+
+
+class Hung(LiveCase):
+    """The disk takes no write: it is owed the last state, not every one."""
+
+    def test_one_row_waits_however_long_the_text_grows(self) -> None:
+        self.store.hold()
+        for number in range(100):
+            self.say(f"{number} ")
+            self.clock.advance(ROW_S)
+        self.assertEqual(self.store.held, 1)
+        self.store.release()
+        self.clock.advance(ROW_S)
+        self.assertEqual(self.stored(), "".join(f"{number} " for number in range(100)))
+
+    def test_a_row_that_is_refused_is_tried_again_in_a_second_not_at_every_word(self) -> None:
+        self.say("a")
+        self.store.fail_next(StorageFailed("the disk is full"))
+        self.clock.advance(ROW_S)
+        writes = self.store.writes
+        for _ in range(10):
+            self.say("b")
+            self.clock.advance(ROW_S)
+        self.assertEqual(self.store.writes, writes)
+        self.clock.advance(REFUSED_ROW_S)
+        self.assertEqual(self.stored(), "abbbbbbbbbb")

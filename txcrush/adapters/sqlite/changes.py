@@ -6,7 +6,7 @@ from typing import Any
 
 from txcrush.adapters.sqlite import rows
 from txcrush.adapters.sqlite.queries import SKIPPED, run
-from txcrush.model.errors import StorageFailed
+from txcrush.model.errors import ChangeRefused
 from txcrush.model.events import Change, EventKind
 from txcrush.model.runs import RunRecord
 from txcrush.model.storage import (
@@ -60,10 +60,34 @@ _PUT_META = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UP
 _INSERT_EVENT = _insert("events", rows.EVENT_COLUMNS)
 
 
+_ROW_BYTES = 200
+_LONG_FIELDS = ("text", "thinking", "input", "content", "metadata", "output", "data")
+
+
 def apply_changes(connection: Connection, changes: Iterable[StoreChange]) -> None:
-    """Make the changes, in order. Raises `StorageFailed` or SQLite's errors; the caller rolls back."""
+    """Make the changes, in order. Raises `ChangeRefused` or SQLite's errors; the caller rolls back."""
     for change in changes:
         _APPLY[type(change)](connection, change)
+
+
+def weight(changes: Iterable[StoreChange]) -> int:
+    """About how many bytes of memory the changes hold while they wait."""
+    return sum(_weight(change) for change in changes)
+
+
+def _weight(change: StoreChange) -> int:
+    match change:
+        case PutMessage(message):
+            return _ROW_BYTES + sum(_part_weight(part) for part in message.parts)
+        case AppendEvent(event):
+            return _ROW_BYTES + len(event.body)
+        case PutFileVersion(version):
+            return _ROW_BYTES + len(version.content)
+    return _ROW_BYTES
+
+
+def _part_weight(part: object) -> int:
+    return sum(len(getattr(part, name, "")) for name in _LONG_FIELDS)
 
 
 def accept_run(connection: Connection, record: RunRecord) -> RunRecord | None:
@@ -100,7 +124,7 @@ def _begin_run(connection: Connection, change: BeginRun) -> None:
 
 def _update_run(connection: Connection, statement: str, value: object, run_id: str) -> None:
     if connection.execute(statement, (value, run_id)).rowcount != 1:
-        raise StorageFailed(f"the database refused the change: there is no run {run_id}")
+        raise ChangeRefused(f"the database refused the change: there is no run {run_id}")
 
 
 def _end_run(connection: Connection, change: EndRun) -> None:

@@ -1,12 +1,14 @@
 """What is read, as model structs. Called on a reader's or the writer's thread."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, TypeVar
+
+from twisted.logger import Logger
 
 from txcrush.adapters.sqlite import rows
 from txcrush.model.desk import DeskEntry, SessionPolicy
-from txcrush.model.errors import CursorTooOld
+from txcrush.model.errors import CursorTooOld, StorageFailed
 from txcrush.model.events import LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
@@ -14,10 +16,14 @@ from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
 from txcrush.model.storage import ReadMark, SkipNumbers, StoreHead
 
+T = TypeVar("T")
+
+log = Logger()
+
 _SESSIONS = f"SELECT {rows.SESSION_COLUMNS} FROM sessions"
 _MESSAGES = f"SELECT {rows.MESSAGE_COLUMNS} FROM messages"
-_IN_ORDER = "ORDER BY created_at, rowid"
-_NEWEST_FIRST = "ORDER BY created_at DESC, rowid DESC"
+_IN_ORDER = "ORDER BY rowid"  # not by time: a clock that is set back while a run goes on would mix its messages
+_NEWEST_FIRST = "ORDER BY rowid DESC"
 _FILES = f"SELECT {rows.FILE_COLUMNS} FROM files WHERE session_id = ? ORDER BY version, created_at, rowid"
 _READ_MARKS = "SELECT path, read_at, size, mtime_ns FROM read_files WHERE session_id = ? ORDER BY read_at DESC, path"
 _EVENTS = f"SELECT {rows.EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -77,8 +83,7 @@ def run(connection: Connection, run_id: RunId) -> RunRecord | None:
 
 
 def unfinished_runs(connection: Connection) -> list[RunRecord]:
-    found = connection.execute(f"{_RUNS} WHERE run_id IS NULL ORDER BY position")
-    return [rows.run_of(row) for row in found]
+    return _readable(rows.run_of, connection.execute(f"{_RUNS} WHERE run_id IS NULL ORDER BY position"))
 
 
 def runs(
@@ -89,23 +94,24 @@ def runs(
 
 
 def sessions(connection: Connection) -> list[Session]:
-    return [rows.session_of(row) for row in connection.execute(_SESSIONS)]
+    return _readable(rows.session_of, connection.execute(_SESSIONS))
 
 
 def messages(connection: Connection, session_id: SessionId) -> list[Message]:
     found = connection.execute(f"{_MESSAGES} WHERE session_id = ? {_IN_ORDER}", (session_id,))
-    return [rows.message_of(row) for row in found]
+    return _readable(rows.message_of, found)
 
 
 def unfinished_messages(connection: Connection) -> list[Message]:
-    found = connection.execute(f"{_MESSAGES} WHERE role = 'assistant' AND finished_at IS NULL {_IN_ORDER}")
-    return [rows.message_of(row) for row in found]
+    indexed = f"{_MESSAGES} INDEXED BY idx_messages_unfinished"  # of a million, none or a few
+    found = connection.execute(f"{indexed} WHERE role = 'assistant' AND finished_at IS NULL {_IN_ORDER}")
+    return _readable(rows.message_of, found)
 
 
 def user_messages(connection: Connection, session_id: SessionId | None) -> list[Message]:
     where = "role = 'user'" if session_id is None else "role = 'user' AND session_id = :session_id"
     found = connection.execute(f"{_MESSAGES} WHERE {where} {_NEWEST_FIRST}", {"session_id": session_id})
-    return [rows.message_of(row) for row in found]
+    return _readable(rows.message_of, found)
 
 
 def message(connection: Connection, message_id: MessageId) -> Message | None:
@@ -135,15 +141,15 @@ def desk_entry(connection: Connection, entry_id: str) -> DeskEntry | None:
 
 def desk_entries(connection: Connection, session_id: SessionId | None, before: str, limit: int) -> list[DeskEntry]:
     found = connection.execute(_DESK_PAGE, {"session_id": session_id, "before": before, "limit": limit})
-    return [rows.desk_entry_of(row) for row in found]
+    return _readable(rows.desk_entry_of, found)
 
 
 def pending_desk_entries(connection: Connection) -> list[DeskEntry]:
-    return [rows.desk_entry_of(row) for row in connection.execute(f"{_DESK} WHERE outcome = 'pending' ORDER BY number")]
+    return _readable(rows.desk_entry_of, connection.execute(f"{_DESK} WHERE outcome = 'pending' ORDER BY number"))
 
 
 def policies(connection: Connection) -> list[SessionPolicy]:
-    return [rows.policy_of(row) for row in connection.execute(_POLICIES)]
+    return _readable(rows.policy_of, connection.execute(_POLICIES))
 
 
 def events_after(connection: Connection, seq: int, limit: int) -> list[LoggedEvent]:
@@ -152,6 +158,18 @@ def events_after(connection: Connection, seq: int, limit: int) -> list[LoggedEve
     if seq < int(meta(connection, TRIMMED_SEQ) or 0):
         raise CursorTooOld
     return [rows.event_of(row) for row in found]
+
+
+def _readable(made_of: Callable[[rows.Row], T], found: Iterable[rows.Row]) -> list[T]:
+    """What the rows hold. One that cannot be read (SQLite has no checksums: a damaged text is found here at the
+    earliest) is left out and logged, for the others are worth no less."""
+    made = []
+    for row in found:
+        try:
+            made.append(made_of(row))
+        except (StorageFailed, TypeError, ValueError, AttributeError) as error:
+            log.error("the row {id} cannot be read and is left out: {error}", id=row[0], error=error)
+    return made
 
 
 def _page(cursor: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

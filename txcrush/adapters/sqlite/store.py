@@ -2,7 +2,8 @@
 
 Theory. All writes go through one thread in the order of their calls, and all that queued up is one commit. Reads run
 on other threads. A read sees every write called before it: where such a write is still under way, the read waits
-behind it in the writer's queue, else it goes to the readers at once. The reactor's thread never touches the disk.
+behind it in the writer's queue, for a while, else it goes to the readers at once. The reactor's thread never touches
+the disk. What waits for a disk that does not answer is bounded: new runs are refused first, then everything.
 """
 
 from collections.abc import Callable
@@ -11,34 +12,40 @@ from os.path import abspath
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.interfaces import IDelayedCall, IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from txcrush import failpoints
 from txcrush.adapters.sqlite import queries
 from txcrush.adapters.sqlite.answers import answer, asker
-from txcrush.adapters.sqlite.changes import accept_run, apply_changes
+from txcrush.adapters.sqlite.backlog import Backlog
+from txcrush.adapters.sqlite.changes import accept_run, apply_changes, weight
+from txcrush.adapters.sqlite.condition import Condition
+from txcrush.adapters.sqlite.failures import storage_failure
 from txcrush.adapters.sqlite.files import Files, OpenSettings, open_files
 from txcrush.adapters.sqlite.readers import Query, Readers
 from txcrush.adapters.sqlite.retention import Retention
+from txcrush.adapters.sqlite.wal import WalBound
 from txcrush.adapters.sqlite.writer import Work, Writer
 from txcrush.core.observations import DatabaseFigures, Databases
 from txcrush.model.desk import DeskEntry, SessionPolicy
-from txcrush.model.errors import StorageFailed
+from txcrush.model.errors import StorageBusy, StorageFailed
 from txcrush.model.events import LoggedEvent
 from txcrush.model.ids import MessageId, RunId, SessionId
 from txcrush.model.messages import Message
 from txcrush.model.runs import RunRecord
 from txcrush.model.sessions import FileVersion, Session
-from txcrush.model.storage import ReadMark, StoreChange, StoreHead
+from txcrush.model.storage import ReadMark, StoreChange, StoreHead, StoreHealth
 from txcrush.ports import NewId, OpenStore, Store
 
 LOG_BYTES = 64 * 1024 * 1024
 LOG_AGE_S = 7 * 24 * 3600
 """What is kept of the event log where nothing else is asked for."""
 
-PENDING_LIMIT = 10_000
+READS_LIMIT = 10_000
+READ_WAIT_S = 5.0
+"""Seconds that a read waits for the writes before it; then its asker is told."""
 
 
 class SqliteStore:
@@ -46,24 +53,36 @@ class SqliteStore:
 
     def __init__(
         self,
-        reactor: IReactorThreads,
+        reactor: Any,
         files: Files,
         retention: Retention,
         released: Callable[[], None],
+        seconds: Callable[[], float],
         figures: DatabaseFigures,
     ) -> None:
+        """`reactor` is an `IReactorThreads` and an `IReactorTime`; `seconds` is a clock that never jumps."""
         self._reactor = reactor
         self._files = files
         self._retention = retention
         self._released = released
-        self._writer = Writer(files.writer, reactor.callFromThread, retention, f"write {files.path}", figures)
-        self._readers = Readers(files.readers, reactor.callFromThread, f"read {files.path}")
+        self._condition = Condition(files.path, retention.now)
+        self._backlog = Backlog(seconds)
+        figures.stalled_s = lambda: self._backlog.stalled_s
+        wal = WalBound(files.writer, files.path, files.busy_timeout_s)
+        call, about = reactor.callFromThread, self._condition
+        self._writer = Writer(files.writer, call, retention, about, wal, self._backlog, f"write {files.path}", figures)
+        self._readers = Readers(files.readers, call, about, f"read {files.path}")
         self._reading = 0
         self._closed = False
         self._is_released = False
         self._closers: list[Deferred[None]] = []
-        self._writer.start()
-        self._readers.start()
+        try:
+            self._writer.start()
+            self._readers.start()
+        except RuntimeError:  # the system has no more threads for us
+            self._writer.stop()
+            self._readers.stop()
+            raise
 
     @property
     def journal_mode(self) -> str:
@@ -73,11 +92,28 @@ class SqliteStore:
     def head(self) -> StoreHead:
         return self._files.head
 
+    def health(self) -> StoreHealth:
+        return StoreHealth(
+            failing_since=self._condition.failing_since,
+            reason=self._condition.reason,
+            stalled_s=self._backlog.stalled_s,
+            waiting=self._backlog.count,
+            waiting_bytes=self._backlog.size,
+            journal_mode=self._files.journal_mode,
+            moved_aside=self._files.moved_aside,
+        )
+
     def write(self, *changes: StoreChange) -> "Deferred[None]":
-        return self._write(partial(self._apply, changes=changes))
+        return self._write(partial(self._apply, changes=changes), weight(changes))
 
     def accept_run(self, record: RunRecord) -> "Deferred[RunRecord | None]":
-        return self._write(partial(accept_run, record=record))
+        if not self._closed and self._backlog.is_slow:
+            deferred = asker()
+            deferred.errback(StorageBusy())
+            return deferred
+        prompt = record.prompt
+        size = len(prompt.text) + sum(len(file.content) for file in prompt.attachments)
+        return self._write(partial(accept_run, record=record), size)
 
     def run(self, run_id: RunId) -> "Deferred[RunRecord | None]":
         return self._read(partial(queries.run, run_id=run_id))
@@ -160,33 +196,39 @@ class SqliteStore:
         apply_changes(connection, changes)
         self._retention.note(changes)
 
-    def _write(self, work: Work) -> "Deferred[Any]":
+    def _write(self, work: Work, size: int = 0) -> "Deferred[Any]":
         deferred = asker()
-        if not self._refused(deferred, self._writer.unsettled):
-            self._writer.write(work, deferred)
+        if not self._refused(deferred, is_full=self._backlog.is_full):
+            self._writer.write(work, deferred, size)
         return deferred
 
     def _read(self, query: Query) -> "Deferred[Any]":
         deferred = asker()
-        if self._refused(deferred, self._reading):
+        if self._refused(deferred, is_full=self._reading >= READS_LIMIT):
             return deferred
-        if self._writer.unsettled:
-            self._writer.after_all(partial(self._readers.read, query, deferred))
-        else:
-            self._readers.read(query, deferred)
         self._reading += 1
+        if self._backlog.count:
+            limit = self._reactor.callLater(READ_WAIT_S, self._give_up, deferred)
+            self._writer.after_all(partial(self._readers.read, query, deferred))
+            return deferred.addBoth(self._count_read, limit)
+        self._readers.read(query, deferred)
         return deferred.addBoth(self._count_read)
 
-    def _count_read(self, result: Any) -> Any:
+    def _give_up(self, deferred: "Deferred[Any]") -> None:
+        answer([(deferred, StorageBusy())])
+
+    def _count_read(self, result: Any, limit: IDelayedCall | None = None) -> Any:
         self._reading -= 1
+        if limit is not None and limit.active():
+            limit.cancel()
         return result
 
-    def _refused(self, deferred: "Deferred[Any]", pending: int) -> bool:
+    def _refused(self, deferred: "Deferred[Any]", *, is_full: bool) -> bool:
         """Fail the Deferred where nothing more can be taken."""
         if self._closed:
             deferred.errback(StorageFailed("the database is closed"))
-        elif pending >= PENDING_LIMIT:
-            deferred.errback(StorageFailed("the database cannot keep up: too many requests are waiting for the disk"))
+        elif is_full:
+            deferred.errback(StorageBusy("the database cannot keep up: too many requests are waiting for the disk"))
         return deferred.called
 
 
@@ -239,7 +281,14 @@ class OpenSqliteStore:
     def _opened(self, files: Files, directory: str, deferred: "Deferred[Store]") -> None:
         retention = Retention(self._log_bytes, self._log_age_s, self._now)
         figures = self._databases.opened(directory)
-        store = SqliteStore(self._reactor, files, retention, partial(self._released, directory), figures)
+        figures.moved_aside = files.moved_aside
+        released = partial(self._released, directory)
+        try:
+            store = SqliteStore(self._reactor, files, retention, released, self._settings.seconds, figures)
+        except RuntimeError as error:
+            files.close()
+            self._failed(Failure(storage_failure(error)), directory, deferred)
+            return
         if deferred.called:  # the asker has gone: nobody else would ever close it
             store.close()
         else:
@@ -250,7 +299,7 @@ class OpenSqliteStore:
         self._open.discard(directory)
 
     def _failed(self, failure: Failure, directory: str, deferred: "Deferred[Store]") -> None:
-        self._open.discard(directory)
+        self._released(directory)
         answer([(deferred, failure.value)])
 
 

@@ -2,7 +2,8 @@
 
 Whatever queued up while the disk was busy becomes one transaction with one commit, reported with one call to the
 reactor. Where something in a group fails, the group is rolled back and each write is tried alone, so that a write only
-ever fails by its own fault.
+ever fails by its own fault; only another process that holds the database fails all of them at once, for each would wait
+as long again. `backlog` is what bounds the queue: whoever adds to it asks before.
 """
 
 import sqlite3
@@ -10,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias
 
@@ -19,8 +19,11 @@ from twisted.logger import Logger
 
 from txcrush import failpoints
 from txcrush.adapters.sqlite.answers import CallFromThread, answer
-from txcrush.adapters.sqlite.failures import storage_failure
+from txcrush.adapters.sqlite.backlog import Backlog
+from txcrush.adapters.sqlite.condition import Condition
+from txcrush.adapters.sqlite.failures import is_busy, storage_failure
 from txcrush.adapters.sqlite.retention import Retention
+from txcrush.adapters.sqlite.wal import WalBound
 from txcrush.core.observations import DatabaseFigures
 
 log = Logger()
@@ -35,6 +38,7 @@ Work: TypeAlias = Callable[[sqlite3.Connection], Any]
 class _Write:
     work: Work
     deferred: "Deferred[Any]"
+    size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +62,31 @@ class Writer:
         connection: sqlite3.Connection,
         call_from_thread: CallFromThread,
         retention: Retention,
+        condition: Condition,
+        wal: WalBound,
+        backlog: Backlog,
         name: str,
         figures: DatabaseFigures,
     ) -> None:
         self._connection = connection
         self._call_from_thread = call_from_thread
         self._retention = retention
+        self._condition = condition
+        self._wal = wal
+        self._backlog = backlog
         self._figures = figures
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self.unsettled = 0
 
     def start(self) -> None:
         self._thread.start()
 
-    def write(self, work: Work, deferred: "Deferred[Any]") -> None:
-        """Do the work in a transaction, then fire the Deferred with its result once that is on disk."""
-        self.unsettled += 1
+    def write(self, work: Work, deferred: "Deferred[Any]", size: int) -> None:
+        """Do the work in a transaction, then fire the Deferred with its result once that is on disk. `size` is about
+        what it holds, in bytes."""
+        self._backlog.add(size)
         self._figures.waiting += 1
-        self._queue.put(_Write(work, deferred))
+        self._queue.put(_Write(work, deferred, size))
 
     def after_all(self, then: Callable[[], None]) -> None:
         """Call `then`, on the writer's thread, once every write so far is settled."""
@@ -84,8 +94,12 @@ class Writer:
 
     def stop_and_join(self) -> None:
         """Write what is queued, then end the thread. Blocks: not for the reactor's thread."""
-        self._queue.put(_STOP)
+        self.stop()
         self._thread.join()
+
+    def stop(self) -> None:
+        """Let the thread end, if it was ever started."""
+        self._queue.put(_STOP)
 
     def _run(self) -> None:
         stopping = False
@@ -99,8 +113,10 @@ class Writer:
                 if isinstance(item, _Barrier):
                     item.then()
             if writes:
-                self._report([write.deferred for write in writes], results, time.perf_counter() - began)
+                self._condition.wrote(results)
+                self._call_from_thread(self._settle, writes, results, time.perf_counter() - began)
                 self._trim()
+                self._wal.keep()
 
     def _gather(self) -> list[_Item]:
         """What is queued, at least one item, at most a group; nothing follows a stop."""
@@ -112,14 +128,10 @@ class Writer:
                 break
         return group
 
-    def _report(self, deferreds: "list[Deferred[Any]]", results: list[Any], seconds: float) -> None:
-        self._call_from_thread(partial(self._settle, seconds), list(zip(deferreds, results, strict=True)))
-
-    def _settle(self, seconds: float, waiting: "list[tuple[Deferred[Any], Any]]") -> None:
-        self.unsettled -= len(waiting)
-        failed = [str(result) for _, result in waiting if isinstance(result, Exception)]
-        self._figures.settled(len(waiting), seconds, failed[-1] if failed else "")
-        answer(waiting)
+    def _settle(self, writes: Sequence[_Write], results: Sequence[Any], seconds: float) -> None:
+        self._backlog.remove(len(writes), sum(write.size for write in writes))
+        self._figures.settled(len(writes), seconds, self._condition.reason)
+        answer((write.deferred, result) for write, result in zip(writes, results, strict=True))
 
     def _trim(self) -> None:
         if not self._retention.is_due:
@@ -136,8 +148,8 @@ def commit_group(connection: sqlite3.Connection, works: Sequence[Work]) -> list[
         return _transaction(connection, works)
     except Exception as error:  # whatever it is, it is that write's answer and the thread lives on
         _roll_back(connection)
-        if len(works) == 1:
-            return [storage_failure(error)]
+        if len(works) == 1 or is_busy(error):
+            return [storage_failure(error) for _ in works]
     return [result for work in works for result in commit_group(connection, [work])]
 
 
