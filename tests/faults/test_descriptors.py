@@ -114,6 +114,8 @@ def test_promise_79_its_own_work_finds_descriptors_although_clients_took_all_the
     (short_path / "project").mkdir()
     first = http.client.HTTPConnection("localhost", timeout=LIMIT_S)
     first.sock = idle(path)
+    first.request("GET", "/v1/health")  # who has asked something is put out for nobody
+    first.getresponse().read()
     clients = many(path)
     body = f'{{"path": "{short_path}/project", "client_id": "11111111-1111-4111-8111-111111111111"}}'
     first.request("POST", "/v1/workspaces", body, {"Content-Type": "application/json"})
