@@ -87,7 +87,7 @@ async def _taken_up(stage: Stage) -> Crash:
     await stage.enter()
     start_s = stage.reactor.seconds() - stage.began
     answering = Deferred.fromCoroutine(stage.answer()).addErrback(_forget)
-    await stage.until(stage.is_idle)
+    await stage.until(stage.is_idle_once_granted)
     answering.cancel()
     await _goes_on(stage)
     status = await stage.stop()
