@@ -293,7 +293,6 @@ def build_server(
         replaceable=settings.replaceable,
     )
     resource = build_app(families, edges.in_thread).resource()
-
     limits = limits_within(open_files_limit())
 
     def begin_listening() -> Deferred[Listening]:
@@ -311,22 +310,25 @@ def build_server(
             )
         )
 
-    def is_there(data_dir: str) -> Deferred[bool]:
-        return edges.in_thread(_holds_database, data_dir)
-
-    def reopen() -> Deferred[None]:
-        reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
-        return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
-
     server = Server(
         workspaces,
         observatory,
         begin_listening,
-        reopen,
+        lambda: _reopen(edges, workspaces),
         lambda: Deferred.fromCoroutine(edges.close()),
         edges.warm_up,
     )
     return server
+
+
+def _reopen(edges: _Edges, workspaces: Workspaces) -> Deferred[None]:
+    """Open what the last server left unfinished; fails with `TimeoutError` where somebody would wait too long."""
+
+    def is_there(data_dir: str) -> Deferred[bool]:
+        return edges.in_thread(_holds_database, data_dir)
+
+    reopening = Reopening(edges.register, workspaces, is_there, edges.clock)
+    return within(REOPEN_S, edges.clock, Deferred.fromCoroutine(reopening.reopen()))
 
 
 def open_files_limit() -> int:

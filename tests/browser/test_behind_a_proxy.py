@@ -68,5 +68,5 @@ def test_the_docs_work_behind_nginx_below_a_path(stage: Any, nginx: str) -> None
     stage.server.origin = nginx
     page = stage.page(url=f"{nginx}/x/y/v1/docs/#token={stage.server.token}", wait=False)
     expect(page.locator(".route").first).to_be_visible()
-    page.locator("#system_health > summary").click()
-    expect(page.locator("#system_health pre")).to_contain_text(f'curl "{nginx}/x/y/v1/health"')
+    page.locator("#metrics_health > summary").click()
+    expect(page.locator("#metrics_health pre")).to_contain_text(f'curl "{nginx}/x/y/v1/health"')

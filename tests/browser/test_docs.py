@@ -73,7 +73,7 @@ def test_the_search_finds_and_the_keyboard_does(stage: Any) -> None:
     expect(page.locator("#found")).to_have_text(re.compile(r"\d+ found"))
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.querySelector('.route[open]') !== null")
+    expect(page.locator(".route[open]")).to_have_count(1)
     page.keyboard.press("/")
     page.keyboard.press("Escape")
     expect(page.locator("#skills_list")).to_be_visible()
@@ -83,7 +83,7 @@ def test_the_search_finds_and_the_keyboard_does(stage: Any) -> None:
 
 def test_a_link_opens_its_route(stage: Any) -> None:
     page = docs(stage, "permissions_grant")
-    assert page.evaluate("document.querySelector('#permissions_grant').open")
+    expect(page.locator("#permissions_grant[open]")).to_have_count(1)
     expect(page.locator("#permissions_grant")).to_be_in_viewport()
 
 

@@ -82,7 +82,7 @@ def test_the_acts_pass_every_failpoint_that_is_declared(trials: Trials) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_promise_4_and_86_a_kill_at_every_failpoint(
+async def test_promise_04_promise_05_promise_86_a_kill_at_every_failpoint(
     trials: Trials, record_property: Callable[[str, object], None]
 ) -> None:
     first = {name: next((act for act in ACTS if trials.survey[act][name]), None) for name in failpoints.points()}

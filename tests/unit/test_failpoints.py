@@ -84,5 +84,5 @@ def test_a_name_is_declared_once() -> None:
         failpoints.Failpoint("run.kept")
 
 
-def test_promise_4_there_are_thirty_and_more() -> None:
+def test_promise_04_there_are_thirty_and_more() -> None:
     assert len(failpoints.points()) >= 30

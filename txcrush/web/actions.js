@@ -8,6 +8,7 @@ import { answered, answeredBatch, prompted, withFiles } from "./state/fold.js";
 const SEEN_KEY = "txcrush-seen";
 
 export function makeActions(page) {
+  let focused = ""; // a session that was just begun
   const seen = new Map(Object.entries(JSON.parse(localStorage.getItem(SEEN_KEY) ?? "{}")));
 
   // Do it; true where it worked, else what went wrong is shown.
@@ -66,9 +67,15 @@ export function makeActions(page) {
     newSession: () => page.app.workspace && attempt(async () => {
       const made = await api.post(`${page.path}/sessions`, { title: "New session" });
       page.store.update((state) => ({ ...state, sessions: new Map(state.sessions).set(made.id, made) }));
+      focused = made.id;
       go(made.id);
-      requestAnimationFrame(() => document.getElementById("prompt")?.focus());
     }),
+    // Whether the prompt box of this session, which is drawn just now, is what somebody wants to write in.
+    takesFocus(id) {
+      const isWanted = focused === id;
+      if (isWanted) focused = "";
+      return isWanted;
+    },
     rename: ({ id }, title) => attempt(() => api.put(session(id), { id, title })),
     deleteSession: ({ id, title }) => page.set({ modal: {
       kind: "confirm", title: "Delete this session?", word: "Delete",

@@ -36,7 +36,7 @@ function Session({ app, state, session, actions }) {
     <div class="foot">
       ${!isWorking && failure?.outcome === "failed" && failure.error && html`<p class="failure" role="alert">${failure.error}</p>`}
       <${Asked} ...${waiting} actions=${actions} sessionId=${session.id} />
-      <${Composer} key="composer" sessionId=${session.id} isWorking=${isWorking} queue=${app.queue} history=${app.history}
+      <${Composer} key=${session.id} sessionId=${session.id} isWorking=${isWorking} queue=${app.queue} history=${app.history}
         actions=${actions} isOffline=${app.connection === "lost"} />
     </div>`;
 }

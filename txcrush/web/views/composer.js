@@ -7,7 +7,8 @@ const BUSY = [
   ["interrupt", "Stop that, do this"],
 ];
 
-// Where prompts are written: several lines, files, names of files after an @, and what stands in line.
+// Where prompts are written: several lines, files, names of files after an @, and what stands in line. One for each
+// session: drawn with the session's id as its key.
 export function Composer({ sessionId, isWorking, queue, actions, history, isOffline }) {
   const [text, setText] = useState(() => drafts.get(sessionId) ?? "");
   const [files, setFiles] = useState([]);
@@ -17,11 +18,7 @@ export function Composer({ sessionId, isWorking, queue, actions, history, isOffl
   const box = useRef(null);
   const picker = useRef(null);
   const completion = useCompletion(actions, text, box, setText);
-  useEffect(() => {
-    setText(drafts.get(sessionId) ?? "");
-    setFiles([]);
-    setRecalled(-1);
-  }, [sessionId]);
+  useLayoutEffect(() => void (actions.takesFocus(sessionId) && box.current.focus()), []);
   useEffect(() => void drafts.set(sessionId, text), [text]);
   useLayoutEffect(() => fit(box.current), [text]);
 

@@ -148,7 +148,7 @@ class Errands(AgenticFetchCase):
 
     def test_a_directory_that_is_made_when_the_call_is_cancelled_is_removed(self) -> None:
         self.ask()
-        tool: Any = self.talk.workspace._kit.tools[0]
+        tool: Any = self.talk.workspace.kit.tools[0]
         self.patch(tool, "_in_thread", self.slowly)
         self.answer()
         self.talk.cancel()
