@@ -220,7 +220,10 @@ class EventLog:
         self._subscribers, self._coming = {}, {}
         self._want_deltas.clear()
         for subscriber in subscribers:
-            self._tell(subscriber, subscriber.end)
+            try:
+                subscriber.end()
+            except Exception:
+                self._give_up(subscriber)
 
     def _frame(self, event: Event) -> tuple[Frame, bytes]:
         self.seq += 1
@@ -287,17 +290,17 @@ class EventLog:
             self._growing.pop(frame.key, None)  # the newest goes to the end: the order is that of the numbers
             if frame.replaceable:
                 self._growing[frame.key] = frame
-        for subscriber in list(self._subscribers):
+        for subscriber in tuple(self._subscribers):
             if subscriber in self._subscribers:
-                self._tell(subscriber, subscriber.deliver, frame)
+                try:
+                    subscriber.deliver(frame)
+                except Exception:
+                    self._give_up(subscriber)
 
-    def _tell(self, subscriber: Subscriber, call: Callable[..., None], *args: object) -> None:
+    def _give_up(self, subscriber: Subscriber) -> None:
         """Nobody's failure is the next one's: who breaks the rule and raises hears no more."""
-        try:
-            call(*args)
-        except Exception:
-            log.failure("a subscriber failed and is given up")
-            self.unsubscribe(subscriber)
+        log.failure("a subscriber failed and is given up")
+        self.unsubscribe(subscriber)
 
     def _note_drained(self) -> None:
         if self._drained is not None and not self._outbox and not self._draining:

@@ -43,17 +43,15 @@ class Sender:
 
     def write(self, data: bytes) -> None:
         """Send the data, or what of it cannot be sent now as soon as it can."""
-        sent = self._send_now(data)
+        transport, sent = self._transport, 0
+        is_open = self._socket is not None and transport.connected and not transport.disconnecting
+        if is_open and not transport.dataBuffer and not transport._tempDataBuffer:
+            sent = self._send_now(data)
         if sent < len(data):
-            self._transport.write(data[sent:] if sent else data)
+            transport.write(data[sent:] if sent else data)
 
     def _send_now(self, data: bytes) -> int:
         """How many bytes the socket took."""
-        transport = self._transport
-        if self._socket is None or not transport.connected or transport.disconnecting:
-            return 0
-        if transport.dataBuffer or transport._tempDataBuffer:
-            return 0
         try:
             return int(self._socket.send(data))
         except OSError:
