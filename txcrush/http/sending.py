@@ -44,15 +44,17 @@ class Sender:
     def write(self, data: bytes) -> None:
         """Send the data, or what of it cannot be sent now as soon as it can."""
         transport, sent = self._transport, 0
-        is_open = self._socket is not None and transport.connected and not transport.disconnecting
-        if is_open and not transport.dataBuffer and not transport._tempDataBuffer:
-            sent = self._send_now(data)
+        own = self._socket
+        is_open = transport.connected and not transport.disconnecting
+        if own is not None and is_open and not transport.dataBuffer and not transport._tempDataBuffer:
+            sent = _send_now(own, data)
         if sent < len(data):
             transport.write(data[sent:] if sent else data)
 
-    def _send_now(self, data: bytes) -> int:
-        """How many bytes the socket took."""
-        try:
-            return int(self._socket.send(data))
-        except OSError:
-            return 0  # full, or gone: the transport will find out, and tell
+
+def _send_now(own: Any, data: bytes) -> int:
+    """How many bytes the socket took."""
+    try:
+        return int(own.send(data))
+    except OSError:
+        return 0  # full, or gone: the transport will find out, and tell
