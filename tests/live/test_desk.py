@@ -119,7 +119,7 @@ def of_kind(kind: str) -> Callable[[StreamEvent], bool]:
 
 @pytest_twisted.async_yield_fixture
 async def desk(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr("txcrush.wiring.Palette", lambda *edges, **more: make_kit)
+    monkeypatch.setattr("txcrush.adapters.tools.palette.Palette", lambda *edges, **more: make_kit)
     model = AskingModel.listen(reactor)
     server = await LiveServer.start(reactor, short_path, model)
     made = Desk(server)
