@@ -314,11 +314,15 @@ async def test_many_children_side_by_side(children: ChildProcesses) -> None:
 
 
 FORCED = """
+import os
 import subprocess
 from txcrush.lifetime import Process
 process = Process()
 process.adopt_orphans()
-child = subprocess.Popen(["bash", "-c", "setsid sleep 300 & echo $!; wait"], start_new_session=True)
+child = subprocess.Popen(
+    ["bash", "-c", "setsid sleep 300 & echo $!; wait"], start_new_session=True, stdout=subprocess.PIPE
+)
+os.write(1, child.stdout.readline())  # it has begun
 orphan = subprocess.run(["bash", "-c", "setsid sleep 300 >&- & echo $!"])
 process.exit(1)
 """

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from txcrush.testing.live_client import LiveClient
 from txcrush.testing.live_scene import Scene
 from txcrush.testing.live_server import LiveServer, PromptsModel
-from txcrush.testing.scale import scaled
+from txcrush.testing.scale import FULL, scaled
 
 BOUND_S = scaled(60, 600)
 Record = Callable[[str, object], None]
@@ -148,6 +148,8 @@ async def with_a_queue(scene: Scene) -> None:
 
 STATES = (streaming, in_a_tool, in_a_permission_wait, with_a_queue)
 CANCELLED_S, KILLED_S = 0.5, 3.0
+SLACK = 1 if FULL else 10
+"""The short form runs beside whatever else a machine does: there the figure is recorded, and only a hang fails."""
 
 
 async def seconds_to_idle(scene: Scene) -> tuple[float, float]:
@@ -187,8 +189,8 @@ async def _cancels(scene: Scene, state: Callable[[Scene], Coroutine[Any, Any, No
         assert (await held).status == 200
         assert await scene.get(f"agent/sessions/{scene.session}/prompts/queued") == 0
     limit = KILLED_S if state is in_a_tool else CANCELLED_S
-    assert at_99_percent(acknowledged) < CANCELLED_S
-    assert at_99_percent(idle) < limit
+    assert at_99_percent(acknowledged) < CANCELLED_S * SLACK
+    assert at_99_percent(idle) < limit * SLACK
     told = f"{state.__name__}: acknowledged {at_99_percent(acknowledged) * 1000:.0f} ms"
     record_property("promise_07", f"{told}, idle {at_99_percent(idle) * 1000:.0f} ms (p99 of {len(idle)})")
 
@@ -206,7 +208,7 @@ async def test_promise_07_a_summary_is_cancelled_as_fast(short_path: Path, recor
         voice.begin()
         acknowledged, idle = await seconds_to_idle(scene)
         assert (await summing).status == 200
-        assert max(acknowledged, idle) < CANCELLED_S
+        assert max(acknowledged, idle) < CANCELLED_S * SLACK
         record_property("promise_07", f"summary: acknowledged {acknowledged * 1000:.0f} ms, idle {idle * 1000:.0f} ms")
     finally:
         await scene.close()
